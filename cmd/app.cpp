@@ -1,0 +1,83 @@
+#include "cmd/app.hpp"
+
+#include <archive.h>
+#include <libmount/libmount.h>
+#include <nettle/version.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <CLI/CLI.hpp>
+#include <ostream>
+
+#include "cmd/commands.hpp"
+#include "cmd/context.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes:\n"
+    "  0    done\n"
+    "  1    failed\n"
+    "  2    wrong usage\n"
+    "  3    done in part\n"
+    "  10   the driver cannot be used here\n"
+    "  11   the data root is in use, or a migration is open\n"
+    "  12   the proof found a difference\n"
+    "  130  interrupted\n";
+
+std::string version_text() {
+  const char* mount_version = nullptr;
+  mnt_get_library_version(&mount_version);
+  return std::string("drover " DROVER_VERSION "\n") +                                        //
+         "libmount " + mount_version + "\n" +                                              //
+         archive_version_string() + "\n" +                                                 //
+         "nettle " + std::to_string(nettle_version_major()) + "." + std::to_string(nettle_version_minor()) + "\n" +
+         "zlib " + zlibVersion() + "\n" +                                                  //
+         "zstd " + ZSTD_versionString() + "\n" +                                           //
+         "CLI11 " CLI11_VERSION;
+}
+
+}  // namespace
+
+int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
+  CLI::App app{"Tells what a container host's storage really is, chooses the best storage driver for it,\n"
+               "and moves images and containers from one storage driver to another.",
+               "drover"};
+  Context context{out, err};
+  app.set_version_flag("--version", version_text(), "print the version and those of the linked libraries");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(kExitCodes);
+  app.add_option("--data-root", context.data_root, "the engine's data root (default: found as the engine does)");
+  app.add_option("--config", context.config, "the engine's configuration file (default: /etc/docker/daemon.json)");
+  bool quiet = false, verbose = false;
+  app.add_flag("-q,--quiet", quiet, "print warnings and errors only");
+  app.add_flag("-v,--verbose", verbose, "print each step");
+  app.parse_complete_callback([&] {
+    set_log_level(quiet ? LogLevel::quiet : verbose ? LogLevel::verbose : LogLevel::normal);
+  });
+  add_info(app, context);
+  add_select(app, context);
+  add_migrate(app, context);
+  add_rollback(app, context);
+  add_commit(app, context);
+  add_verify(app, context);
+  try {
+    app.parse(argc, argv);
+    return context.exit_code;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e, out, err);
+    err << "drover: " << e.what() << "\nhint: see drover --help\n";
+    return static_cast<int>(ExitCode::usage);
+  } catch (const Error& e) {
+    err << "drover: " << e.what() << "\n";
+    if (!e.hint().empty()) err << "hint: " << e.hint() << "\n";
+    return static_cast<int>(e.code());
+  }
+}
+
+}  // namespace drover

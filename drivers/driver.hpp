@@ -1,0 +1,99 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "drivers/marks.hpp"
+#include "drivers/sys/dir.hpp"
+
+namespace drover {
+
+/// The storage drivers, in the order in which a current engine looks for them, then the removed ones.
+enum class DriverKind { overlay2, fuse_overlayfs, btrfs, zfs, vfs, aufs, devicemapper, overlay };
+
+/// How a driver keeps a layer: the layer's own entries plus marks for what it hides, or everything it shows.
+enum class LayerForm { delta, tree };
+
+/// A driver's name for a layer: Docker's cache ID or mount ID (64 hex digits, perhaps with "-init"), or a
+/// BuildKit ID (25 characters). Always one path component; see is_layer_id.
+using LayerId = std::string;
+bool is_layer_id(std::string_view text);
+
+/// What a driver answers when it is asked whether it can work on a data root. "No" is an answer, not an error.
+struct Probe {
+  enum class Usable { yes, with_limits, no };
+  Usable usable = Usable::no;
+  std::string reason;    ///< why not, or which limits; empty when plainly usable
+  std::string evidence;  ///< what was tried and seen
+  std::string fix;       ///< what the admin can do about it
+  /// The lines that `docker info` shows for this driver here ("Supports d_type" -> "true").
+  std::vector<std::pair<std::string, std::string>> status;
+};
+
+/// A layer's files as they lie on disk. Whatever must stay mounted or attached for that ends with `keep`.
+struct OpenLayer {
+  Dir root;
+  std::shared_ptr<void> keep;
+};
+
+struct CreateOptions {
+  /// The new layer and its parent are immutable, so a tree may share the parent's inodes by hard links.
+  bool share_inodes = false;
+};
+
+/// The mapped root of a user-namespaced data root; 0:0 otherwise.
+struct RootOwner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+/// One driver's home (`<data root>/overlay2`, or where it is being built). Functions that write are used on a
+/// home that no engine looks at. Calls for different layers may come from several threads at once.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual DriverKind kind() const noexcept = 0;
+  virtual LayerForm form() const noexcept = 0;
+  /// How this driver's deltas spell "gone" and "opaque"; Marks::none for trees.
+  virtual Marks marks() const noexcept = 0;
+
+  /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
+  virtual std::vector<LayerId> layers() const = 0;
+  virtual bool contains(const LayerId&) const = 0;
+  /// The layer and, for deltas, all it stands on, nearest first. Throws Error if the home contradicts itself.
+  virtual std::vector<LayerId> stack(const LayerId&) const = 0;
+  /// The layer's own files, to be read only.
+  virtual OpenLayer open(const LayerId&) const = 0;
+
+  /// Makes an empty home here: its directories with mode and owner as the engine wants them. Idempotent.
+  virtual void make_home() = 0;
+  /// An empty delta on `parent`, or a tree that starts as the parent's. The layer must not exist.
+  virtual OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) = 0;
+  /// Called once all of the layer's content is there. Leaves the layer as the engine would have.
+  virtual void seal(const LayerId&) = 0;
+  /// Removes what there is of a layer, finished or not. Gone already is success.
+  virtual void remove(const LayerId&) = 0;
+  /// Removes the whole home: layers, then the home itself. Gone already is success.
+  virtual void remove_home() = 0;
+};
+
+/// One row of the table of drivers (registry.cpp).
+struct DriverEntry {
+  DriverKind kind;
+  std::string_view name;  ///< as the engine spells it; also its folder in the data root
+  LayerForm form;
+  /// Tries the driver on this directory (the data root, or its nearest existing parent), leaves nothing behind.
+  Probe (*probe)(const std::string& data_root);
+  /// Opens a home at this path; null for a driver that drover cannot read and write yet.
+  std::unique_ptr<Driver> (*open)(const std::string& home, RootOwner owner);
+};
+
+const std::vector<DriverEntry>& driver_table();
+const DriverEntry& driver_entry(DriverKind);
+/// Nothing if no driver is called so.
+const DriverEntry* find_driver(std::string_view name);
+std::string_view driver_name(DriverKind);
+
+}  // namespace drover

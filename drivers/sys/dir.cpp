@@ -1,0 +1,406 @@
+#include "drivers/sys/dir.hpp"
+
+#include <dirent.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+constexpr std::size_t kPathChunk = 2048;  // of PATH_MAX (4096): longer paths are walked in several steps
+
+bool is_single_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
+}
+
+std::string checked(std::string_view name, const Dir& dir) {
+  if (!is_single_name(name)) throw_errno("bad name `" + std::string(name) + "` in `" + dir.path() + "`", EINVAL);
+  return std::string(name);
+}
+
+[[noreturn]] void fail(const char* verb, const Dir& dir, std::string_view name, int number = errno) {
+  throw_errno(std::string("cannot ") + verb + " `" + dir.path_of(name) + "`", number);
+}
+
+int open_dir_at(int at, const std::string& name) {
+  return ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/// Takes the next piece of `path`, at most kPathChunk bytes, cut at a slash.
+std::string_view take_chunk(std::string_view& path) {
+  while (!path.empty() && path.front() == '/') path.remove_prefix(1);
+  std::string_view chunk = path;
+  if (chunk.size() > kPathChunk) {
+    std::size_t cut = chunk.rfind('/', kPathChunk);
+    if (cut == std::string_view::npos) cut = chunk.find('/');
+    chunk = chunk.substr(0, cut);
+  }
+  path.remove_prefix(chunk.size());
+  return chunk;
+}
+
+constexpr int kXattrRetries = 8;  // a value that grows while it is read is asked for again
+
+template <class Ask>
+std::optional<std::string> ask_sized(Ask ask) {
+  std::string value(256, '\0');
+  for (int i = 0; i < kXattrRetries; ++i) {
+    ssize_t n = ask(value.data(), value.size());
+    if (n >= 0) {
+      value.resize(static_cast<std::size_t>(n));
+      return value;
+    }
+    if (errno != ERANGE) return std::nullopt;
+    n = ask(nullptr, 0);
+    if (n < 0) return std::nullopt;
+    value.resize(static_cast<std::size_t>(n) + 64);
+  }
+  errno = ERANGE;
+  return std::nullopt;
+}
+
+}  // namespace
+
+int open_beneath(int dir, const char* path, int flags, mode_t mode, std::uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
+  how.mode = mode;
+  how.resolve = resolve;
+  // The kernel answers EAGAIN when a rename raced with the lookup.
+  for (int tries = 0;; ++tries) {
+    long fd = ::syscall(SYS_openat2, dir, path, &how, sizeof how);
+    if (fd >= 0 || errno != EAGAIN || tries == 64) return static_cast<int>(fd);
+  }
+}
+
+std::string Dir::path_of(std::string_view name) const {
+  if (name.empty()) return path_;
+  return path_.ends_with('/') ? path_ + std::string(name) : path_ + "/" + std::string(name);
+}
+
+Dir Dir::open(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) throw_errno("cannot open `" + path + "`");
+  return Dir(std::move(fd), path);
+}
+
+std::optional<Dir> Dir::try_open(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd) return Dir(std::move(fd), path);
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  throw_errno("cannot open `" + path + "`");
+}
+
+Dir Dir::clone() const {
+  Fd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) fail("open", *this, "");
+  return Dir(std::move(fd), path_);
+}
+
+Dir Dir::sub(std::string_view name) const {
+  Fd fd(open_dir_at(fd_.get(), checked(name, *this)));
+  if (!fd) fail("open", *this, name);
+  return Dir(std::move(fd), path_of(name));
+}
+
+std::optional<Dir> Dir::try_sub(std::string_view name) const {
+  Fd fd(open_dir_at(fd_.get(), checked(name, *this)));
+  if (fd) return Dir(std::move(fd), path_of(name));
+  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
+  fail("open", *this, name);
+}
+
+Dir Dir::walk(std::string_view relative) const {
+  Dir at = clone();
+  for (std::string_view rest = relative; !rest.empty();) {
+    std::string chunk(take_chunk(rest));
+    if (chunk.empty()) break;
+    Fd fd(open_beneath(at.fd(), chunk.c_str(), O_RDONLY | O_DIRECTORY, 0, kBeneath));
+    if (!fd) fail("open", *this, relative);
+    at = Dir(std::move(fd), at.path_of(chunk));
+  }
+  return at;
+}
+
+Dir Dir::make_path(std::string_view relative, mode_t mode) const {
+  Dir at = clone();
+  for (std::string_view rest = relative; !rest.empty();) {
+    std::size_t cut = std::min(rest.find('/'), rest.size());
+    std::string_view name = rest.substr(0, cut);
+    rest.remove_prefix(std::min(cut + 1, rest.size()));
+    if (name.empty()) continue;
+    if (::mkdirat(at.fd(), checked(name, at).c_str(), mode) != 0 && errno != EEXIST) fail("create", at, name);
+    at = at.sub(name);
+  }
+  return at;
+}
+
+Fd Dir::open_file(std::string_view name, int flags, mode_t mode) const {
+  Fd fd(::openat(fd_.get(), checked(name, *this).c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!fd) fail(flags & O_CREAT ? "create" : "open", *this, name);
+  return fd;
+}
+
+std::optional<Fd> Dir::try_open_file(std::string_view name, int flags) const {
+  Fd fd(::openat(fd_.get(), checked(name, *this).c_str(), flags | O_NOFOLLOW | O_CLOEXEC));
+  if (fd) return fd;
+  if (errno == ENOENT) return std::nullopt;
+  fail("open", *this, name);
+}
+
+std::optional<Fd> Dir::open_in_root(std::string_view relative, int flags) const {
+  Fd fd(open_beneath(fd_.get(), std::string(relative).c_str(), flags, 0,
+                     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
+  if (fd) return fd;
+  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG || errno == EXDEV)
+    return std::nullopt;
+  fail("open", *this, relative);
+}
+
+struct stat Dir::stat() const {
+  struct stat st;
+  if (::fstat(fd_.get(), &st) != 0) fail("stat", *this, "");
+  return st;
+}
+
+struct stat Dir::stat(std::string_view name) const {
+  struct stat st;
+  if (::fstatat(fd_.get(), checked(name, *this).c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+    fail("stat", *this, name);
+  return st;
+}
+
+std::optional<struct stat> Dir::try_stat(std::string_view name) const {
+  struct stat st;
+  if (::fstatat(fd_.get(), checked(name, *this).c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) return st;
+  if (errno == ENOENT) return std::nullopt;
+  fail("stat", *this, name);
+}
+
+std::string Dir::read_link(std::string_view name) const {
+  std::string target(256, '\0');
+  for (;;) {
+    ssize_t n = ::readlinkat(fd_.get(), checked(name, *this).c_str(), target.data(), target.size());
+    if (n < 0) fail("read link", *this, name);
+    if (static_cast<std::size_t>(n) < target.size()) {
+      target.resize(static_cast<std::size_t>(n));
+      return target;
+    }
+    target.resize(target.size() * 2);
+  }
+}
+
+std::vector<DirEntry> Dir::list() const {
+  // A duplicate would share its offset with this handle: open the directory anew.
+  Fd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) fail("open", *this, "");
+  struct linux_dirent64 {
+    std::uint64_t d_ino;
+    std::int64_t d_off;
+    unsigned short d_reclen;
+    unsigned char d_type;
+    char d_name[];
+  };
+  constexpr std::size_t kBlock = 128 << 10;
+  auto block = std::make_unique<char[]>(kBlock);
+  std::vector<DirEntry> entries;
+  for (;;) {
+    long n = ::syscall(SYS_getdents64, fd.get(), block.get(), kBlock);
+    if (n < 0) fail("read", *this, "");
+    if (n == 0) return entries;
+    for (char* p = block.get(); p < block.get() + n;) {
+      auto* d = reinterpret_cast<linux_dirent64*>(p);
+      p += d->d_reclen;
+      if (std::strcmp(d->d_name, ".") == 0 || std::strcmp(d->d_name, "..") == 0) continue;
+      entries.push_back({d->d_name, d->d_type, d->d_ino});
+    }
+  }
+}
+
+std::string Dir::read(std::string_view name, std::size_t limit) const {
+  if (auto text = try_read(name, limit)) return std::move(*text);
+  fail("read", *this, name, ENOENT);
+}
+
+std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limit) const {
+  auto fd = try_open_file(name, O_RDONLY | O_NONBLOCK);
+  if (!fd) return std::nullopt;
+  struct stat st;
+  if (::fstat(fd->get(), &st) != 0) fail("stat", *this, name);
+  if (!S_ISREG(st.st_mode)) throw Error("cannot read `" + path_of(name) + "`: not a regular file");
+  std::string text;
+  for (;;) {
+    std::size_t have = text.size();
+    text.resize(have + std::max<std::size_t>(4096, have));
+    ssize_t n = ::read(fd->get(), text.data() + have, text.size() - have);
+    if (n < 0) fail("read", *this, name);
+    text.resize(have + static_cast<std::size_t>(n));
+    if (text.size() > limit)
+      throw Error("cannot read `" + path_of(name) + "`: larger than " + std::to_string(limit) + " bytes");
+    if (n == 0) return text;
+  }
+}
+
+void Dir::make_dir(std::string_view name, mode_t mode) const {
+  if (::mkdirat(fd_.get(), checked(name, *this).c_str(), mode) != 0) fail("create", *this, name);
+}
+
+namespace {
+void write_all(int fd, std::string_view content, const Dir& dir, std::string_view name) {
+  while (!content.empty()) {
+    ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("write", dir, name);
+    content.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+}  // namespace
+
+void Dir::write_new(std::string_view name, std::string_view content, mode_t mode) const {
+  Fd fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL, mode);
+  write_all(fd.get(), content, *this, name);
+}
+
+void Dir::write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid,
+                       gid_t gid) const {
+  // A fixed temporary name: what a crash leaves behind is replaced by the next try.
+  std::string temp = "." + std::string(name) + ".drover-new";
+  if (exists(temp)) unlink(temp);
+  {
+    Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    write_all(fd.get(), content, *this, temp);
+    if (::fchown(fd.get(), uid, gid) != 0) fail("change the owner of", *this, temp);
+    if (::fchmod(fd.get(), mode) != 0) fail("change the mode of", *this, temp);
+    if (::fsync(fd.get()) != 0) fail("sync", *this, temp);
+  }
+  rename(temp, *this, name);
+  sync();
+}
+
+void Dir::make_symlink(std::string_view name, const std::string& target) const {
+  if (::symlinkat(target.c_str(), fd_.get(), checked(name, *this).c_str()) != 0) fail("create", *this, name);
+}
+
+void Dir::make_node(std::string_view name, mode_t mode, dev_t device) const {
+  if (::mknodat(fd_.get(), checked(name, *this).c_str(), mode, device) != 0) fail("create", *this, name);
+}
+
+void Dir::unlink(std::string_view name) const {
+  if (::unlinkat(fd_.get(), checked(name, *this).c_str(), 0) != 0) fail("remove", *this, name);
+}
+
+void Dir::remove_dir(std::string_view name) const {
+  if (::unlinkat(fd_.get(), checked(name, *this).c_str(), AT_REMOVEDIR) != 0) fail("remove", *this, name);
+}
+
+void Dir::remove_tree(std::string_view name) const {
+  std::string n = checked(name, *this);
+  if (::unlinkat(fd_.get(), n.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (errno != EISDIR && errno != EPERM) fail("remove", *this, name);
+  // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
+  if (::unlinkat(fd_.get(), n.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+  if (errno != ENOTEMPTY && errno != EEXIST) fail("remove", *this, name);
+  sub(name).clear();
+  remove_dir(name);
+}
+
+void Dir::clear() const {
+  // Depth first without recursion: a layer may nest deeper than a thread's stack.
+  struct Level {
+    Dir dir;
+    std::vector<DirEntry> entries;
+  };
+  std::vector<Level> levels;
+  levels.push_back({clone(), list()});
+  while (!levels.empty()) {
+    if (levels.back().entries.empty()) {
+      levels.pop_back();
+      if (levels.empty()) return;
+      levels.back().dir.remove_dir(levels.back().entries.back().name);
+      levels.back().entries.pop_back();
+      continue;
+    }
+    Dir& dir = levels.back().dir;
+    const std::string& name = levels.back().entries.back().name;
+    if (::unlinkat(dir.fd(), name.c_str(), 0) == 0 || errno == ENOENT ||
+        ((errno == EISDIR || errno == EPERM) &&
+         (::unlinkat(dir.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT))) {
+      levels.back().entries.pop_back();
+      continue;
+    }
+    if (errno != ENOTEMPTY && errno != EEXIST) fail("remove", dir, name);
+    Dir child = dir.sub(name);
+    auto entries = child.list();
+    levels.push_back({std::move(child), std::move(entries)});
+  }
+}
+
+void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags) const {
+  if (::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(), flags) != 0)
+    throw_errno("cannot rename `" + path_of(from) + "` to `" + to_dir.path_of(to) + "`");
+}
+
+void Dir::sync() const {
+  if (::fsync(fd_.get()) != 0) fail("sync", *this, "");
+}
+
+void Dir::sync_fs() const {
+  if (::syncfs(fd_.get()) != 0) fail("sync", *this, "");
+}
+
+// There is no fgetxattr for a symlink or a device: the *xattr calls go through /proc/self/fd, whose last
+// component is the name itself and is not followed.
+std::string Dir::proc_path(std::string_view name) const {
+  std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+  return name.empty() ? path + "/." : path + "/" + checked(name, *this);
+}
+
+std::vector<Xattr> Dir::xattrs(std::string_view name) const {
+  std::string path = proc_path(name);
+  auto names = ask_sized([&](char* p, std::size_t n) { return ::llistxattr(path.c_str(), p, n); });
+  if (!names) {
+    if (errno == ENOTSUP) return {};
+    fail("read the attributes of", *this, name);
+  }
+  std::vector<Xattr> found;
+  for (std::size_t at = 0; at < names->size();) {
+    std::string attribute(names->c_str() + at);
+    at += attribute.size() + 1;
+    auto value = ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute.c_str(), p, n); });
+    if (value)
+      found.emplace_back(std::move(attribute), std::move(*value));
+    else if (errno != ENODATA)
+      fail("read the attributes of", *this, name);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::optional<std::string> Dir::xattr(std::string_view name, const char* attribute) const {
+  std::string path = proc_path(name);
+  auto value = ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute, p, n); });
+  if (!value && errno != ENODATA && errno != ENOTSUP) fail("read the attributes of", *this, name);
+  return value;
+}
+
+void Dir::set_xattr(std::string_view name, const std::string& attribute, std::string_view value) const {
+  if (::lsetxattr(proc_path(name).c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)
+    fail(("set " + attribute + " on").c_str(), *this, name);
+}
+
+void Dir::remove_xattr(std::string_view name, const char* attribute) const {
+  if (::lremovexattr(proc_path(name).c_str(), attribute) != 0 && errno != ENODATA)
+    fail(("remove " + std::string(attribute) + " from").c_str(), *this, name);
+}
+
+}  // namespace drover

@@ -1,0 +1,108 @@
+#pragma once
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "drivers/sys/fd.hpp"
+
+namespace drover {
+
+/// What getdents says of one entry; `type` is a DT_ constant and may be DT_UNKNOWN.
+struct DirEntry {
+  std::string name;
+  unsigned char type;
+  std::uint64_t inode;
+};
+
+/// One extended attribute: name and value, both bytes.
+using Xattr = std::pair<std::string, std::string>;
+
+/// A directory handle. Everything below it is reached relative to it, and no call follows a symlink out of it:
+/// single names are opened with O_NOFOLLOW, paths with openat2 and RESOLVE_BENEATH. A name is one path
+/// component; "", ".", ".." and names with a slash are refused with EINVAL. All functions throw SystemError
+/// unless their comment says otherwise.
+class Dir {
+ public:
+  Dir() = default;
+  /// Opens a path that the user or our own code named; symlinks are followed.
+  static Dir open(const std::string& path);
+  static std::optional<Dir> try_open(const std::string& path);  ///< nothing if there is none
+  /// Takes over a descriptor; `path` serves messages only.
+  Dir(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  /// Where this was opened: for messages, never for opening.
+  const std::string& path() const noexcept { return path_; }
+  std::string path_of(std::string_view name) const;
+
+  Dir clone() const;
+  Dir sub(std::string_view name) const;
+  /// Nothing if `name` is absent or is no directory.
+  std::optional<Dir> try_sub(std::string_view name) const;
+  /// A directory below, by a relative path of any length, without following any symlink.
+  Dir walk(std::string_view relative) const;
+  /// As walk, making each missing directory with `mode`.
+  Dir make_path(std::string_view relative, mode_t mode) const;
+
+  Fd open_file(std::string_view name, int flags = O_RDONLY, mode_t mode = 0) const;
+  std::optional<Fd> try_open_file(std::string_view name, int flags = O_RDONLY) const;
+  /// Opens `relative` as a process with this directory as its root would: symlinks are followed, inside.
+  /// Nothing where it does not exist or is not to be opened so (ENOENT, ENOTDIR, ELOOP).
+  std::optional<Fd> open_in_root(std::string_view relative, int flags = O_RDONLY) const;
+
+  struct stat stat() const;  ///< of the directory itself
+  struct stat stat(std::string_view name) const;
+  std::optional<struct stat> try_stat(std::string_view name) const;
+  bool exists(std::string_view name) const { return try_stat(name).has_value(); }
+  std::string read_link(std::string_view name) const;
+  /// All entries but "." and "..", in the order of the directory.
+  std::vector<DirEntry> list() const;
+
+  /// The whole of a small file; throws Error if it is larger than `limit` bytes or no regular file.
+  std::string read(std::string_view name, std::size_t limit = 64 << 20) const;
+  std::optional<std::string> try_read(std::string_view name, std::size_t limit = 64 << 20) const;
+
+  void make_dir(std::string_view name, mode_t mode) const;
+  /// Creates (O_EXCL) a file with this content. Not synced.
+  void write_new(std::string_view name, std::string_view content, mode_t mode) const;
+  /// Replaces a file: temp file, fsync, rename, fsync of the directory. Mode and owner as given.
+  void write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid = 0,
+                    gid_t gid = 0) const;
+  void make_symlink(std::string_view name, const std::string& target) const;
+  void make_node(std::string_view name, mode_t mode, dev_t device) const;
+  void unlink(std::string_view name) const;
+  void remove_dir(std::string_view name) const;
+  /// Removes `name` with everything below it; nested btrfs subvolumes too. Gone already is success. Refuses to
+  /// cross into another mounted filesystem (EBUSY).
+  void remove_tree(std::string_view name) const;
+  /// Empties this directory likewise.
+  void clear() const;
+  void rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags = 0) const;
+  void sync() const;     ///< fsync of the directory
+  void sync_fs() const;  ///< syncfs: everything written to this filesystem is durable
+
+  /// Attributes of `name` ("" is the directory itself), symlinks not followed; sorted by name. Filesystems
+  /// without attributes give none.
+  std::vector<Xattr> xattrs(std::string_view name) const;
+  std::optional<std::string> xattr(std::string_view name, const char* attribute) const;
+  void set_xattr(std::string_view name, const std::string& attribute, std::string_view value) const;
+  void remove_xattr(std::string_view name, const char* attribute) const;
+
+ private:
+  std::string proc_path(std::string_view name) const;
+  Fd fd_;
+  std::string path_;
+};
+
+/// Opens with openat2 beneath `dir` (see openat2(2) for `resolve`); -1 and errno on failure.
+int open_beneath(int dir, const char* path, int flags, mode_t mode, std::uint64_t resolve);
+
+}  // namespace drover

@@ -1,0 +1,27 @@
+#include "drivers/sys/error.hpp"
+
+#include <cctype>
+#include <cstring>
+
+namespace drover {
+
+std::string errno_text(int number) {
+  char buffer[256];
+  std::string text = strerror_r(number, buffer, sizeof buffer);
+  // "No such file" begins a sentence, "EXDEV"-like words do not: only a lone capital is lowered.
+  if (text.size() > 1 && std::isupper(static_cast<unsigned char>(text[0])) &&
+      !std::isupper(static_cast<unsigned char>(text[1])))
+    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+SystemError::SystemError(const std::string& what, int number)
+    : Error(ExitCode::failed, what + ": " + errno_text(number),
+            number == ENOSPC   ? "free some space there, then run the same command again"
+            : number == EDQUOT ? "raise the disk quota there, then run the same command again"
+                               : ""),
+      number_(number) {}
+
+void throw_errno(const std::string& what, int number) { throw SystemError(what, number); }
+
+}  // namespace drover

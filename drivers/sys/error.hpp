@@ -1,0 +1,65 @@
+#pragma once
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace drover {
+
+/// The exit codes of the program: a promise, listed in --help and the README.
+enum class ExitCode : int {
+  done = 0,
+  failed = 1,
+  usage = 2,
+  partial = 3,         ///< done in part
+  not_usable = 10,     ///< the driver cannot be used here
+  in_use = 11,         ///< the data root is in use, or a migration is open
+  proof_failed = 12,   ///< the proof found a difference
+  interrupted = 130,
+};
+
+/// The one exception type: what failed on what and why (one line, lower case, no full stop), and a hint: the
+/// next step for the user, possibly empty. Thrown where the call fails; caught in main.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& what, std::string hint = {})
+      : std::runtime_error(what), code_(code), hint_(std::move(hint)) {}
+  explicit Error(const std::string& what, std::string hint = {})
+      : Error(ExitCode::failed, what, std::move(hint)) {}
+  ExitCode code() const noexcept { return code_; }
+  const std::string& hint() const noexcept { return hint_; }
+
+ private:
+  ExitCode code_;
+  std::string hint_;
+};
+
+/// A failed system call. Keeps the errno, since ENOSPC and a few others are answered by name.
+class SystemError : public Error {
+ public:
+  SystemError(const std::string& what, int number);
+  int number() const noexcept { return number_; }
+
+ private:
+  int number_;
+};
+
+/// Throws SystemError "`what`: <text of errno>", e.g. throw_errno("cannot open `/x`").
+[[noreturn]] void throw_errno(const std::string& what, int number = errno);
+
+/// The text of an errno ("no space left on device"), lower case as our messages are.
+std::string errno_text(int number);
+
+/// Runs `f`; an Error on its way out gets "`context`: " in front of its text. Its code and hint stay.
+template <class F>
+auto with_context(const std::string& context, F&& f) {
+  try {
+    return f();
+  } catch (const SystemError& e) {
+    throw;  // names its path already
+  } catch (const Error& e) {
+    throw Error(e.code(), context + ": " + e.what(), e.hint());
+  }
+}
+
+}  // namespace drover

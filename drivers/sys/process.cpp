@@ -1,0 +1,81 @@
+#include "drivers/sys/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/fd.hpp"
+
+namespace drover {
+
+namespace {
+constexpr std::size_t kKept = 16 << 20;
+
+struct SpawnActions {
+  posix_spawn_file_actions_t actions;
+  SpawnActions() { posix_spawn_file_actions_init(&actions); }
+  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions); }
+};
+
+void make_pipe(Fd& reader, Fd& writer) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("cannot make a pipe");
+  reader = Fd(ends[0]);
+  writer = Fd(ends[1]);
+}
+}  // namespace
+
+ProcessResult run_process(const std::vector<std::string>& argv) {
+  Fd out_read, out_write, err_read, err_write;
+  make_pipe(out_read, out_write);
+  make_pipe(err_read, err_write);
+  SpawnActions spawn;
+  posix_spawn_file_actions_addopen(&spawn.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&spawn.actions, out_write.get(), 1);
+  posix_spawn_file_actions_adddup2(&spawn.actions, err_write.get(), 2);
+  std::vector<char*> args;
+  for (const auto& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+  args.push_back(nullptr);
+  pid_t pid;
+  if (int e = ::posix_spawnp(&pid, args[0], &spawn.actions, nullptr, args.data(), environ); e != 0)
+    throw_errno("cannot run `" + argv[0] + "`", e);
+  out_write.reset();
+  err_write.reset();
+  ProcessResult result;
+  pollfd polls[2] = {{out_read.get(), POLLIN, 0}, {err_read.get(), POLLIN, 0}};
+  std::string* kept[2] = {&result.out, &result.err};
+  while (polls[0].fd >= 0 || polls[1].fd >= 0) {
+    if (::poll(polls, 2, -1) < 0 && errno != EINTR) break;
+    for (int i = 0; i < 2; ++i) {
+      if (polls[i].fd < 0 || !polls[i].revents) continue;
+      char block[4096];
+      ssize_t n = ::read(polls[i].fd, block, sizeof block);
+      if (n > 0 && kept[i]->size() < kKept) kept[i]->append(block, static_cast<std::size_t>(n));
+      if (n == 0 || (n < 0 && errno != EINTR)) polls[i].fd = -1;
+    }
+  }
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+std::optional<std::string> find_program(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::istringstream dirs(std::string(path ? path : "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin");
+  for (std::string dir; std::getline(dirs, dir, ':');) {
+    if (dir.empty()) continue;
+    std::string candidate = dir + "/" + program;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return std::nullopt;
+}
+
+}  // namespace drover

@@ -1,0 +1,90 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+
+namespace drover {
+
+/// Docker's own record of what is in a data root under one driver: `image/<driver>/` and `containers/`. All of it is
+/// foreign bytes: sizes, counts, IDs and references are checked before they are used.
+
+/// 64 lower-case hex digits, without "sha256:".
+using Digest = std::string;
+bool is_digest(std::string_view text);
+
+/// `image/<driver>/layerdb/sha256/<chain ID>/`
+struct LayerRecord {
+  Digest chain_id, diff_id;
+  std::optional<Digest> parent;  ///< chain ID
+  LayerId cache_id;
+  std::uint64_t size_bytes = 0;  ///< as recorded: this layer alone
+  bool has_tar_split = false;
+};
+
+/// `image/<driver>/layerdb/mounts/<name>/`: a writable layer.
+struct MountRecord {
+  std::string name;  ///< container ID, or a 25-character BuildKit ID
+  LayerId mount_id;
+  std::optional<LayerId> init_id;
+  std::optional<Digest> parent;  ///< chain ID of the image's top layer
+};
+
+/// `image/<driver>/imagedb/content/sha256/<id>`, with its tags and digests from repositories.json.
+struct ImageRecord {
+  Digest id;
+  std::vector<Digest> diff_ids;
+  std::optional<Digest> top;  ///< chain ID of the top layer; none for an image without layers
+  std::vector<std::string> references;  ///< "app:1", "host/app@sha256:..."
+};
+
+/// `containers/<id>/config.v2.json` and hostconfig.json
+struct ContainerRecord {
+  std::string id, name, driver;
+  std::optional<Digest> image;
+  bool running = false;
+  std::optional<std::string> size_limit;  ///< --storage-opt size=
+};
+
+/// Something in the records that does not hold together.
+struct StoreProblem {
+  std::string what;                     ///< one line: which record, and what is wrong with it
+  std::vector<std::string> concerns;    ///< images (tag or short ID) and containers (name) that need it
+  bool fatal = true;                    ///< false: the engine ignores it too, nothing is lost by going on
+};
+
+struct Inventory {
+  DriverKind driver;
+  std::map<Digest, LayerRecord> layers;           ///< by chain ID
+  std::map<std::string, MountRecord> mounts;      ///< by name
+  std::map<Digest, ImageRecord> images;           ///< by ID
+  std::map<std::string, ContainerRecord> containers;  ///< of this driver, by ID
+  std::vector<ContainerRecord> foreign_containers;    ///< whose Driver is another one
+  std::vector<StoreProblem> problems;
+};
+
+/// Reads the records; never throws for what they say, only for what cannot be read at all (no rights, I/O error).
+/// What is wrong with them is in `problems`: unparsable files, bad IDs, chain IDs that do not follow from their
+/// parents and diff IDs, parent cycles, images whose layers are missing, containers whose mount is missing,
+/// cache IDs that the driver does not have (asked through `home` where given).
+Inventory read_inventory(const Dir& data_root, DriverKind driver, const Driver* home);
+
+/// The names of the drivers that have records in `image/`, whether drover knows them or not.
+std::vector<std::string> stores_on_disk(const Dir& data_root);
+
+/// Opens a layer's tar-split.json.gz. Nothing if the layer has none.
+std::optional<Fd> open_tar_split(const Dir& data_root, DriverKind driver, const Digest& chain_id);
+
+/// How users call it: the first tag, else 12 digits of the ID.
+std::string display_name(const ImageRecord&);
+std::string display_name(const ContainerRecord&);
+std::string short_id(std::string_view id);
+
+/// The OCI chain ID of a layer on a parent.
+Digest chain_id_of(const std::optional<Digest>& parent, const Digest& diff_id);
+
+}  // namespace drover
