@@ -1,0 +1,19 @@
+#include "drivers/sys/printable.hpp"
+
+#include <doctest/doctest.h>
+
+using drover::printable;
+
+TEST_CASE("text that is UTF-8 is printed as it is") {
+  CHECK(printable("plain, caf\xc3\xa9, \xe2\x82\xac, \xf0\x9f\x98\x80") ==
+        "plain, caf\xc3\xa9, \xe2\x82\xac, \xf0\x9f\x98\x80");
+}
+
+TEST_CASE("what steers a terminal, and bytes that are no UTF-8, are escaped") {
+  CHECK(printable("a\nb\x1b[31m\x7f") == "a\\x0ab\\x1b[31m\\x7f");
+  CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");
+  CHECK(printable("\xe2\x80\xae") == "\\xe2\\x80\\xae");
+  CHECK(printable("caf\xe9") == "caf\\xe9");
+  CHECK(printable("\xe2\x82") == "\\xe2\\x82");
+  CHECK(printable("\xc0\xaf\xed\xa0\x80\xf5") == "\\xc0\\xaf\\xed\\xa0\\x80\\xf5");
+}
