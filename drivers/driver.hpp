@@ -21,7 +21,8 @@ enum class LayerForm { delta, tree };
 using LayerId = std::string;
 bool is_layer_id(std::string_view text);
 
-/// What a driver answers when it is asked whether it can work on a data root. "No" is an answer, not an error.
+/// What a driver answers when it is asked whether it can work on a data root. "No" is an answer, not an
+/// error.
 struct Probe {
   enum class Usable { yes, with_limits, no };
   Usable usable = Usable::no;
@@ -84,7 +85,8 @@ struct DriverEntry {
   DriverKind kind;
   std::string_view name;  ///< as the engine spells it; also its folder in the data root
   LayerForm form;
-  /// Tries the driver on this directory (the data root, or its nearest existing parent), leaves nothing behind.
+  /// Tries the driver on this directory (the data root, or its nearest existing parent), leaves nothing
+  /// behind.
   Probe (*probe)(const std::string& data_root);
   /// Opens a home at this path; null for a driver that drover cannot read and write yet.
   std::unique_ptr<Driver> (*open)(const std::string& home, RootOwner owner);

@@ -24,7 +24,8 @@ bool is_single_name(std::string_view name) {
 }
 
 std::string checked(std::string_view name, const Dir& dir) {
-  if (!is_single_name(name)) throw_errno("bad name `" + std::string(name) + "` in `" + dir.path() + "`", EINVAL);
+  if (!is_single_name(name))
+    throw_errno("bad name `" + std::string(name) + "` in `" + dir.path() + "`", EINVAL);
   return std::string(name);
 }
 
@@ -346,7 +347,8 @@ void Dir::clear() const {
 }
 
 void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags) const {
-  if (::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(), flags) != 0)
+  if (::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(), flags) !=
+      0)
     throw_errno("cannot rename `" + path_of(from) + "` to `" + to_dir.path_of(to) + "`");
 }
 
@@ -376,7 +378,8 @@ std::vector<Xattr> Dir::xattrs(std::string_view name) const {
   for (std::size_t at = 0; at < names->size();) {
     std::string attribute(names->c_str() + at);
     at += attribute.size() + 1;
-    auto value = ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute.c_str(), p, n); });
+    auto value =
+        ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute.c_str(), p, n); });
     if (value)
       found.emplace_back(std::move(attribute), std::move(*value));
     else if (errno != ENODATA)

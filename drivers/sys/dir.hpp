@@ -24,8 +24,8 @@ struct DirEntry {
 /// One extended attribute: name and value, both bytes.
 using Xattr = std::pair<std::string, std::string>;
 
-/// A directory handle. Everything below it is reached relative to it, and no call follows a symlink out of it:
-/// single names are opened with O_NOFOLLOW, paths with openat2 and RESOLVE_BENEATH. A name is one path
+/// A directory handle. Everything below it is reached relative to it, and no call follows a symlink out of
+/// it: single names are opened with O_NOFOLLOW, paths with openat2 and RESOLVE_BENEATH. A name is one path
 /// component; "", ".", ".." and names with a slash are refused with EINVAL. All functions throw SystemError
 /// unless their comment says otherwise.
 class Dir {
@@ -80,8 +80,8 @@ class Dir {
   void make_node(std::string_view name, mode_t mode, dev_t device) const;
   void unlink(std::string_view name) const;
   void remove_dir(std::string_view name) const;
-  /// Removes `name` with everything below it; nested btrfs subvolumes too. Gone already is success. Refuses to
-  /// cross into another mounted filesystem (EBUSY).
+  /// Removes `name` with everything below it; nested btrfs subvolumes too. Gone already is success. Refuses
+  /// to cross into another mounted filesystem (EBUSY).
   void remove_tree(std::string_view name) const;
   /// Empties this directory likewise.
   void clear() const;

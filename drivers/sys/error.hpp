@@ -11,10 +11,10 @@ enum class ExitCode : int {
   done = 0,
   failed = 1,
   usage = 2,
-  partial = 3,         ///< done in part
-  not_usable = 10,     ///< the driver cannot be used here
-  in_use = 11,         ///< the data root is in use, or a migration is open
-  proof_failed = 12,   ///< the proof found a difference
+  partial = 3,        ///< done in part
+  not_usable = 10,    ///< the driver cannot be used here
+  in_use = 11,        ///< the data root is in use, or a migration is open
+  proof_failed = 12,  ///< the proof found a difference
   interrupted = 130,
 };
 

@@ -9,8 +9,8 @@ enum class LogLevel { quiet, normal, verbose };
 void set_log_level(LogLevel level);
 LogLevel log_level();
 
-/// One line on standard error, "drover: ...": a warning also with -q, a note also without -v, a detail only with
-/// -v. Any thread may call them. A moving progress line registers itself here to be cleared first.
+/// One line on standard error, "drover: ...": a warning also with -q, a note also without -v, a detail only
+/// with -v. Any thread may call them. A moving progress line registers itself here to be cleared first.
 void log_warning(const std::string& text);
 void log_note(const std::string& text);
 void log_detail(const std::string& text);

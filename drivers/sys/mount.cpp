@@ -30,8 +30,9 @@ std::vector<MountEntry> read_mounts() {
 std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const std::string& path) {
   std::optional<MountEntry> best;
   for (const auto& m : mounts) {
-    bool within = m.target == "/" || path == m.target ||
-                  (path.starts_with(m.target) && path.size() > m.target.size() && path[m.target.size()] == '/');
+    bool within =
+        m.target == "/" || path == m.target ||
+        (path.starts_with(m.target) && path.size() > m.target.size() && path[m.target.size()] == '/');
     if (within && (!best || m.target.size() >= best->target.size())) best = m;
   }
   return best;

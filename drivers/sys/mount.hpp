@@ -8,9 +8,9 @@ namespace drover {
 
 /// One line of the mount table (/proc/self/mountinfo).
 struct MountEntry {
-  std::string target;   ///< mount point
-  std::string source;   ///< device or whatever stands there
-  std::string root;     ///< which part of the filesystem is mounted
+  std::string target;  ///< mount point
+  std::string source;  ///< device or whatever stands there
+  std::string root;    ///< which part of the filesystem is mounted
   std::string fstype;
   std::string options;  ///< per mount and filesystem options together
   dev_t device = 0;
@@ -25,8 +25,9 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const 
 /// Unmounts; detach = lazily. Throws SystemError.
 void unmount(const std::string& target, bool detach = false);
 
-/// Runs `f` in a child process that has a private mount namespace, so that nothing it mounts is seen outside or
-/// outlives it, and gives back the string that f returned. An exception in f arrives as an Error with its text.
+/// Runs `f` in a child process that has a private mount namespace, so that nothing it mounts is seen outside
+/// or outlives it, and gives back the string that f returned. An exception in f arrives as an Error with its
+/// text.
 std::string in_private_mount_namespace(const std::function<std::string()>& f);
 
 }  // namespace drover

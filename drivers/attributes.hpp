@@ -1,0 +1,31 @@
+#pragma once
+#include <sys/stat.h>
+
+#include <string_view>
+#include <vector>
+
+#include "drivers/marks.hpp"
+#include "drivers/sys/dir.hpp"
+
+namespace drover {
+
+/// What is carried of an entry besides its name and content: owner, mode, times and extended attributes.
+
+/// The attributes that are content under `from` marks. One that `to` marks would take for its own
+/// book-keeping cannot be kept: it is left out with a warning. Throws Error for an attribute that says the
+/// content is elsewhere (overlay's redirect and metacopy). `left_out`, if given, is set when the entry
+/// carries any book-keeping.
+std::vector<Xattr> content_xattrs(const Dir&, std::string_view name, Marks from, Marks to,
+                                  bool* left_out = nullptr);
+
+/// Sets owner, extended attributes, mode and times (to the nanosecond) of `name` in `to` ("" is the directory
+/// itself), in the order in which none undoes another. `fresh`: it was just made, so it has no attributes to
+/// remove.
+void set_attributes(const Dir& to, std::string_view name, const struct stat&, const std::vector<Xattr>&,
+                    bool fresh);
+
+/// Whether two entries agree in type, mode, owner, device number, modification time and, for anything but a
+/// directory, size.
+bool same_attributes(const struct stat&, const struct stat&);
+
+}  // namespace drover

@@ -1,0 +1,79 @@
+// btrfs (moby daemon/graphdriver/btrfs):
+//
+//     <home>/subvolumes/<id>/     one writable subvolume a layer, a snapshot of its parent's
+//     <home>/quotas/<id>          a size limit in bytes, where one was asked for
+//
+// A layer's parent is not recorded, only Docker's own records know it. Snapshots do not include subvolumes
+// nested in them; such a subvolume in a container reads as the plain directory that it looks like.
+
+#include "drivers/btrfs_ioctl.hpp"
+#include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+class Btrfs : public Driver {
+ public:
+  Btrfs(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+
+  DriverKind kind() const noexcept override { return DriverKind::btrfs; }
+  LayerForm form() const noexcept override { return LayerForm::tree; }
+  Marks marks() const noexcept override { return Marks::none; }
+
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/subvolumes"); }
+  bool contains(const LayerId& id) const override {
+    auto dir = Dir::try_open(home_ + "/subvolumes");
+    return dir && is_layer_id(id) && dir->try_sub(id);
+  }
+  std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
+  OpenLayer open(const LayerId& id) const override {
+    require_layer_id(id);
+    return {Dir::open(home_ + "/subvolumes").sub(id), nullptr};
+  }
+
+  void make_home() override {
+    Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+    ensure_folder(home, "subvolumes", 0710, 0, owner_.gid);
+  }
+  OpenLayer create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) override {
+    require_layer_id(id);
+    Dir subvolumes = Dir::open(home_ + "/subvolumes");
+    if (parent) {
+      create_snapshot(open(*parent).root, subvolumes, id);
+      return {subvolumes.sub(id), nullptr};
+    }
+    create_subvolume(subvolumes, id);
+    Dir layer = subvolumes.sub(id);
+    set_owner_and_mode(layer, 0755, owner_.uid, owner_.gid);
+    return {std::move(layer), nullptr};
+  }
+  void seal(const LayerId&) override {}
+  void remove(const LayerId& id) override {
+    require_layer_id(id);
+    auto subvolumes = Dir::try_open(home_ + "/subvolumes");
+    // What holds subvolumes of its own is emptied name by name.
+    if (subvolumes && subvolumes->exists(id) && !destroy_subvolume(*subvolumes, id))
+      subvolumes->remove_tree(id);
+    if (auto quotas = Dir::try_open(home_ + "/quotas")) quotas->remove_tree(id);
+  }
+  void remove_home() override {
+    for (const LayerId& id : layers()) remove(id);
+    folder_above(home_).remove_tree(name_of(home_));
+  }
+
+ private:
+  std::string home_;
+  RootOwner owner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Driver> open_btrfs(const std::string& home, RootOwner owner) {
+  return std::make_unique<Btrfs>(home, owner);
+}
+
+}  // namespace drover

@@ -1,0 +1,43 @@
+#include "drivers/btrfs_ioctl.hpp"
+
+#include <linux/btrfs.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+template <class Args>
+void set_name(Args& args, const std::string& name) {
+  if (name.size() >= sizeof args.name) throw_errno("cannot name a subvolume `" + name + "`", ENAMETOOLONG);
+  std::memcpy(args.name, name.c_str(), name.size() + 1);
+}
+}  // namespace
+
+void create_subvolume(const Dir& in, const std::string& name) {
+  btrfs_ioctl_vol_args args{};
+  set_name(args, name);
+  if (::ioctl(in.fd(), BTRFS_IOC_SUBVOL_CREATE, &args) != 0)
+    throw_errno("cannot create the subvolume `" + in.path_of(name) + "`");
+}
+
+void create_snapshot(const Dir& source, const Dir& in, const std::string& name) {
+  btrfs_ioctl_vol_args_v2 args{};
+  args.fd = source.fd();
+  set_name(args, name);
+  if (::ioctl(in.fd(), BTRFS_IOC_SNAP_CREATE_V2, &args) != 0)
+    throw_errno("cannot snapshot `" + source.path() + "` as `" + in.path_of(name) + "`");
+}
+
+bool destroy_subvolume(const Dir& in, const std::string& name) {
+  btrfs_ioctl_vol_args args{};
+  set_name(args, name);
+  if (::ioctl(in.fd(), BTRFS_IOC_SNAP_DESTROY, &args) == 0) return true;
+  if (errno == EINVAL || errno == ENOTEMPTY || errno == ENOTTY || errno == ENOTDIR) return false;
+  throw_errno("cannot delete the subvolume `" + in.path_of(name) + "`");
+}
+
+}  // namespace drover

@@ -1,0 +1,106 @@
+#include "drivers/entry_placer.hpp"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "drivers/attributes.hpp"
+#include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+
+namespace drover {
+
+namespace {
+// A group must not run into the filesystem's limit of links (65000 on ext4, 65535 on btrfs) half-way: an
+// inode that has this many names is copied once instead, and its names in the target linked to the copy.
+constexpr nlink_t kManyLinks = 30000;
+}  // namespace
+
+TransferCount& TransferCount::operator+=(const TransferCount& o) {
+  linked += o.linked;
+  reflinked += o.reflinked;
+  copied += o.copied;
+  copied_bytes += o.copied_bytes;
+  directories += o.directories;
+  others += o.others;
+  hidden += o.hidden;
+  return *this;
+}
+
+void EntryPlacer::check_holdable(const Dir& from, std::string_view name, const struct stat& st) const {
+  if (!can_hold_name(to_, name))
+    throw Error("`" + from.path_of(name) +
+                    "` has a name that the target driver cannot hold: it would be a whiteout, or "
+                    "is too long to be hidden by one",
+                "choose another driver, or rename the file and try again");
+  if (!can_hold_null_device(to_) && S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
+    throw Error("`" + from.path_of(name) +
+                    "` is a character device 0:0, which the target driver would take for a whiteout",
+                "choose a driver that keeps whole trees (drover select --explain), or remove the device");
+}
+
+void EntryPlacer::place(const Dir& from, std::string_view name, const struct stat& st, const Dir& to,
+                        const std::string& path) {
+  check_interrupted();
+  check_holdable(from, name, st);
+  if (st.st_nlink > 1 && link_to_placed(st, to, name)) return;
+  bool carries_marks = false;
+  std::vector<Xattr> xattrs = content_xattrs(from, name, from_, to_, &carries_marks);
+  // An inode that carries a driver's own marks would take them along.
+  if (may_link_ && !carries_marks && try_link(from, name, st, to)) return;
+  create(from, name, st, to);
+  set_attributes(to, name, st, xattrs, true);
+  if (st.st_nlink > 1) placed_.emplace(std::make_pair(st.st_dev, st.st_ino), path);
+}
+
+bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::string_view name) {
+  auto first = placed_.find({st.st_dev, st.st_ino});
+  if (first == placed_.end()) return false;
+  std::size_t cut = first->second.rfind('/');
+  Dir parent = cut == std::string::npos ? root_.clone() : root_.walk(first->second.substr(0, cut));
+  std::string leaf = cut == std::string::npos ? first->second : first->second.substr(cut + 1);
+  if (::linkat(parent.fd(), leaf.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
+    throw_errno("cannot link `" + to.path_of(name) + "`");
+  return true;
+}
+
+bool EntryPlacer::try_link(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
+  if (st.st_nlink >= kManyLinks) return false;
+  std::string n(name);
+  if (::linkat(from.fd(), n.c_str(), to.fd(), n.c_str(), 0) == 0) {
+    ++(S_ISREG(st.st_mode) ? count_.linked : count_.others);
+    return true;
+  }
+  if (errno == EXDEV)
+    may_link_ = false;  // another filesystem or mount: so will be all the others
+  else if (errno != EMLINK && errno != EPERM)
+    throw_errno("cannot link `" + to.path_of(name) + "`");
+  return false;
+}
+
+void EntryPlacer::create(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
+  if (S_ISREG(st.st_mode)) {
+    Fd source = from.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+    struct stat opened;
+    if (::fstat(source.get(), &opened) != 0 || opened.st_ino != st.st_ino || opened.st_dev != st.st_dev)
+      throw Error("`" + from.path_of(name) + "` changed while it was read",
+                  "is something still using this data root?");
+    Fd target = to.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    auto size = static_cast<std::uint64_t>(st.st_size);
+    if (copy_content(source.get(), target.get(), size, from.path_of(name).c_str()) == ContentCopy::reflink) {
+      ++count_.reflinked;
+    } else {
+      ++count_.copied;
+      count_.copied_bytes += size;
+    }
+    return;
+  }
+  ++count_.others;
+  if (S_ISLNK(st.st_mode))
+    to.make_symlink(name, from.read_link(name));
+  else
+    to.make_node(name, st.st_mode & S_IFMT, st.st_rdev);
+}
+
+}  // namespace drover

@@ -1,0 +1,142 @@
+#include "drivers/overlay_home.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "drivers/home_folder.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t kLinkLength = 26;
+// overlay2 itself stops at 128 lower layers; what is above that is no store of an engine.
+constexpr std::size_t kMostLowers = 500;
+constexpr std::size_t kLongestLower = kMostLowers * (kLinkLength + 3);
+
+bool is_link(std::string_view text) {
+  return text.size() == kLinkLength && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'A' && c <= 'Z') || (c >= '2' && c <= '7');
+         });
+}
+
+/// RFC 4648 base32 of random bytes, as the engine makes them.
+std::string random_link() {
+  unsigned char bytes[kLinkLength];
+  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
+    throw_errno("cannot get random bytes");
+  std::string link;
+  for (unsigned char b : bytes) link += "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[b & 31];
+  return link;
+}
+
+}  // namespace
+
+OverlayHome::OverlayHome(DriverKind kind, std::string home, RootOwner owner)
+    : kind_(kind), home_(std::move(home)), owner_(owner) {}
+
+std::vector<LayerId> OverlayHome::layers() const { return layer_ids_in(home_); }
+
+bool OverlayHome::contains(const LayerId& id) const {
+  auto home = Dir::try_open(home_);
+  auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
+  return layer && layer->try_sub("diff");
+}
+
+Dir OverlayHome::layer_dir(const LayerId& id) const {
+  require_layer_id(id);
+  return Dir::open(home_).sub(id);
+}
+
+std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
+  std::vector<LayerId> stack{id};
+  Dir layer = layer_dir(id);
+  auto lower = layer.try_read("lower", kLongestLower);
+  if (!lower) return stack;
+  Dir links = Dir::open(home_).sub("l");
+  for (std::size_t at = 0; at < lower->size();) {
+    std::size_t cut = std::min(lower->find(':', at), lower->size());
+    std::string item = lower->substr(at, cut - at);
+    at = cut + 1;
+    if (!item.starts_with("l/") || !is_link(item.substr(2)))
+      throw Error("`" + layer.path_of("lower") + "` is damaged: `" + item + "` is no link of a layer");
+    std::string target = links.read_link(item.substr(2));
+    constexpr std::string_view kBefore = "../", kAfter = "/diff";
+    std::string below = target.size() > kBefore.size() + kAfter.size() && target.starts_with(kBefore) &&
+                                target.ends_with(kAfter)
+                            ? target.substr(kBefore.size(), target.size() - kBefore.size() - kAfter.size())
+                            : "";
+    if (!is_layer_id(below))
+      throw Error("`" + links.path_of(item.substr(2)) + "` is damaged: it leads to `" + target + "`");
+    if (std::find(stack.begin(), stack.end(), below) != stack.end())
+      throw Error("`" + layer.path_of("lower") + "` is damaged: layer " + below + " stands on itself");
+    stack.push_back(below);
+  }
+  return stack;
+}
+
+OpenLayer OverlayHome::open(const LayerId& id) const { return {layer_dir(id).sub("diff"), nullptr}; }
+
+void OverlayHome::make_home() {
+  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+  ensure_folder(home, "l", 0700, 0, 0);
+}
+
+std::string OverlayHome::lower_of(const LayerId& parent) const {
+  Dir layer = layer_dir(parent);
+  std::string link = layer.read("link", kLinkLength);
+  if (!is_link(link)) throw Error("`" + layer.path_of("link") + "` is damaged");
+  std::string lower = "l/" + link;
+  if (auto below = layer.try_read("lower", kLongestLower)) lower += ":" + *below;
+  return lower;
+}
+
+OpenLayer OverlayHome::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
+  require_layer_id(id);
+  Dir home = Dir::open(home_);
+  // fuse-overlayfs runs as the mapped root, so its folders belong to it.
+  bool fuse = kind_ == DriverKind::fuse_overlayfs;
+  Dir layer = make_folder(home, id, 0710, fuse ? owner_.uid : 0, owner_.gid);
+  // The link's name is on disk before the link is, so that remove() finds it whenever this is cut short.
+  std::string link = random_link();
+  layer.write_new("link", link, 0644);
+  home.sub("l").make_symlink(link, "../" + id + "/diff");
+  if (parent) {
+    make_folder(layer, "work", fuse ? 0710 : 0700, owner_.uid, owner_.gid);
+    layer.write_new("lower", lower_of(*parent), 0644);
+    Dir below = layer_dir(*parent);
+    Fd committed(::openat(below.fd(), "committed", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!committed) throw_errno("cannot create `" + below.path_of("committed") + "`");
+  }
+  return {make_folder(layer, "diff", 0755, owner_.uid, owner_.gid), nullptr};
+}
+
+void OverlayHome::seal(const LayerId&) {}
+
+void OverlayHome::remove(const LayerId& id) {
+  auto home = Dir::try_open(home_);
+  if (!home || !is_layer_id(id)) return;
+  if (auto layer = home->try_sub(id)) {
+    auto link = layer->try_read("link", kLinkLength);
+    auto links = home->try_sub("l");
+    if (link && links && is_link(*link) && links->exists(*link)) links->unlink(*link);
+  }
+  home->remove_tree(id);
+}
+
+void OverlayHome::remove_home() { folder_above(home_).remove_tree(name_of(home_)); }
+
+std::unique_ptr<Driver> open_overlay2(const std::string& home, RootOwner owner) {
+  return std::make_unique<OverlayHome>(DriverKind::overlay2, home, owner);
+}
+
+std::unique_ptr<Driver> open_fuse_overlayfs(const std::string& home, RootOwner owner) {
+  return std::make_unique<OverlayHome>(DriverKind::fuse_overlayfs, home, owner);
+}
+
+}  // namespace drover

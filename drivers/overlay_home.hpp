@@ -1,0 +1,45 @@
+#pragma once
+#include <string>
+
+#include "drivers/driver.hpp"
+
+namespace drover {
+
+/// The layout that overlay2 and fuse-overlayfs share (moby daemon/graphdriver/overlay2, .../fuse-overlayfs):
+///
+///     <home>/l/<26 characters>   -> ../<id>/diff     short names, so that a mount's options fit a page
+///     <home>/<id>/diff/          the layer's own entries and marks
+///     <home>/<id>/link           its name in l/
+///     <home>/<id>/lower          "l/AAA:l/BBB", nearest first; absent for a base layer
+///     <home>/<id>/work/          absent for a base layer
+///     <home>/<id>/committed      made in a layer once another stands on it: it is mounted read-only from
+///     then on
+class OverlayHome : public Driver {
+ public:
+  OverlayHome(DriverKind kind, std::string home, RootOwner owner);
+
+  DriverKind kind() const noexcept override { return kind_; }
+  LayerForm form() const noexcept override { return LayerForm::delta; }
+  Marks marks() const noexcept override {
+    return kind_ == DriverKind::fuse_overlayfs ? Marks::fuse_overlayfs : Marks::overlay;
+  }
+  std::vector<LayerId> layers() const override;
+  bool contains(const LayerId&) const override;
+  std::vector<LayerId> stack(const LayerId&) const override;
+  OpenLayer open(const LayerId&) const override;
+  void make_home() override;
+  OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
+  void seal(const LayerId&) override;
+  void remove(const LayerId&) override;
+  void remove_home() override;
+
+ private:
+  Dir layer_dir(const LayerId&) const;
+  std::string lower_of(const LayerId& parent) const;
+
+  DriverKind kind_;
+  std::string home_;
+  RootOwner owner_;
+};
+
+}  // namespace drover

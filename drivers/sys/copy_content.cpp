@@ -1,0 +1,112 @@
+#include "drivers/sys/copy_content.hpp"
+
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t kBlock = 256 << 10;
+
+[[noreturn]] void fail(const char* verb, const char* what) {
+  throw_errno(std::string("cannot ") + verb + " `" + what + "`");
+}
+
+/// Reads up to `size` bytes at `offset`; fewer only at the end of the file.
+std::size_t read_block(int fd, char* block, std::size_t size, off_t offset, const char* what) {
+  std::size_t have = 0;
+  while (have < size) {
+    ssize_t n = ::pread(fd, block + have, size - have, offset + static_cast<off_t>(have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("read", what);
+    if (n == 0) break;
+    have += static_cast<std::size_t>(n);
+  }
+  return have;
+}
+
+void write_block(int fd, const char* block, std::size_t size, off_t offset, const char* what) {
+  while (size > 0) {
+    ssize_t n = ::pwrite(fd, block, size, offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail("write the copy of", what);
+    block += n;
+    offset += n;
+    size -= static_cast<std::size_t>(n);
+  }
+}
+
+/// Copies [begin, end), by the kernel as long as it agrees.
+void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const char* what) {
+  std::unique_ptr<char[]> block;
+  while (begin < end) {
+    check_interrupted();
+    auto left = static_cast<std::size_t>(end - begin);
+    if (by_kernel) {
+      loff_t in = begin, out = begin;
+      ssize_t n = ::copy_file_range(from, &in, to, &out, std::min<std::size_t>(left, 64 << 20), 0);
+      if (n > 0) {
+        begin += n;
+        continue;
+      }
+      // Across filesystems, on old kernels, or answered with 0 before the end: go on by hand.
+      if (n < 0 && errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS &&
+          errno != EINTR)
+        fail("copy", what);
+      if (n < 0 && errno == EINTR) continue;
+      by_kernel = false;
+    }
+    if (!block) block = std::make_unique<char[]>(kBlock);
+    std::size_t n = read_block(from, block.get(), std::min(left, kBlock), begin, what);
+    if (n == 0) throw Error(std::string("cannot copy `") + what + "`: it became shorter while it was read");
+    write_block(to, block.get(), n, begin, what);
+    begin += static_cast<off_t>(n);
+  }
+}
+
+}  // namespace
+
+ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what) {
+  if (size == 0) return ContentCopy::copied;
+  if (::ioctl(to, FICLONE, from) == 0) return ContentCopy::reflink;
+  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) fail("copy", what);
+  auto length = static_cast<off_t>(size);
+  if (::ftruncate(to, length) != 0) fail("write the copy of", what);
+  bool by_kernel = true;
+  for (off_t at = 0; at < length;) {
+    off_t data = ::lseek(from, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // only a hole is left
+    off_t hole = data < 0 ? -1 : ::lseek(from, data, SEEK_HOLE);
+    if (data < 0 || hole < 0) {  // a filesystem that knows no holes
+      data = at;
+      hole = length;
+    }
+    copy_range(from, to, data, std::min(hole, length), by_kernel, what);
+    at = hole;
+  }
+  return ContentCopy::copied;
+}
+
+bool same_content(int a, int b, const char* what) {
+  auto block_a = std::make_unique<char[]>(kBlock);
+  auto block_b = std::make_unique<char[]>(kBlock);
+  for (off_t at = 0;; at += kBlock) {
+    check_interrupted();
+    std::size_t na = read_block(a, block_a.get(), kBlock, at, what);
+    std::size_t nb = read_block(b, block_b.get(), kBlock, at, what);
+    if (na != nb || std::memcmp(block_a.get(), block_b.get(), na) != 0) return false;
+    if (na < kBlock) return true;
+  }
+}
+
+}  // namespace drover

@@ -1,0 +1,17 @@
+#pragma once
+#include <cstdint>
+
+namespace drover {
+
+/// How a regular file's content can get from one file to another.
+enum class ContentCopy { reflink, copied };
+
+/// Makes `to` (empty, open for writing) hold the same `size` bytes as `from`: FICLONE where the filesystem
+/// shares extents; else copy_file_range with holes kept; else read and write. `what` is for messages. Throws
+/// SystemError.
+ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what);
+
+/// Whether two open regular files of the same size have the same bytes.
+bool same_content(int a, int b, const char* what);
+
+}  // namespace drover

@@ -1,0 +1,66 @@
+// vfs (moby daemon/graphdriver/vfs):
+//
+//     <home>/dir/<id>/     the complete tree of the layer; nothing is shared, nothing else is kept
+//
+// Where the engine copies a parent, drover shares: by reflink where the filesystem can, by hard links between
+// immutable layers elsewhere. The engine never writes to an image layer in place, so both are safe.
+
+#include "drivers/clone_tree.hpp"
+#include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+class Vfs : public Driver {
+ public:
+  Vfs(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+
+  DriverKind kind() const noexcept override { return DriverKind::vfs; }
+  LayerForm form() const noexcept override { return LayerForm::tree; }
+  Marks marks() const noexcept override { return Marks::none; }
+
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/dir"); }
+  bool contains(const LayerId& id) const override {
+    auto dir = Dir::try_open(home_ + "/dir");
+    return dir && is_layer_id(id) && dir->try_sub(id);
+  }
+  std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
+  OpenLayer open(const LayerId& id) const override {
+    require_layer_id(id);
+    return {Dir::open(home_ + "/dir").sub(id), nullptr};
+  }
+
+  void make_home() override {
+    Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+    ensure_folder(home, "dir", 0710, 0, owner_.gid);
+  }
+  OpenLayer create(const LayerId& id, const std::optional<LayerId>& parent,
+                   const CreateOptions& options) override {
+    require_layer_id(id);
+    Dir layer = make_folder(Dir::open(home_ + "/dir"), id, 0755, owner_.uid, owner_.gid);
+    if (parent) clone_tree(open(*parent).root, layer, options.share_inodes);
+    return {std::move(layer), nullptr};
+  }
+  void seal(const LayerId&) override {}
+  void remove(const LayerId& id) override {
+    require_layer_id(id);
+    if (auto dir = Dir::try_open(home_ + "/dir")) dir->remove_tree(id);
+  }
+  void remove_home() override { folder_above(home_).remove_tree(name_of(home_)); }
+
+ private:
+  std::string home_;
+  RootOwner owner_;
+};
+
+}  // namespace
+
+std::unique_ptr<Driver> open_vfs(const std::string& home, RootOwner owner) {
+  return std::make_unique<Vfs>(home, owner);
+}
+
+}  // namespace drover
