@@ -6,36 +6,48 @@
 
 namespace drover {
 
-/// What the Docker engine's configuration says about storage: daemon.json and the command line of dockerd (running, or
-/// in its systemd unit and drop-ins, or /etc/default/docker).
+/// What the Docker engine's configuration says about storage: daemon.json and the command line of dockerd
+/// (running, or in its systemd unit and drop-ins, or /etc/default/docker).
 struct EngineConfig {
   std::string config_path;  ///< daemon.json: where it is or would be
   bool config_exists = false;
   std::string config_text;  ///< its bytes
 
-  std::optional<std::string> driver;          ///< daemon.json "storage-driver"
-  std::vector<std::string> storage_opts;      ///< daemon.json "storage-opts"
-  std::optional<std::string> data_root;       ///< daemon.json "data-root" or the old "graph"
-  std::optional<std::string> userns_remap;    ///< daemon.json "userns-remap"
-  std::optional<bool> containerd_snapshotter; ///< daemon.json features.containerd-snapshotter
+  std::optional<std::string> driver;           ///< daemon.json "storage-driver"
+  std::vector<std::string> storage_opts;       ///< daemon.json "storage-opts"
+  std::optional<std::string> data_root;        ///< daemon.json "data-root" or the old "graph"
+  std::optional<std::string> userns_remap;     ///< daemon.json "userns-remap", else the flag
+  std::optional<bool> containerd_snapshotter;  ///< daemon.json features.containerd-snapshotter
 
-  /// Storage flags on dockerd's command line and where each was found ("unit docker.service", "running dockerd (pid 7)",
-  /// "environment DOCKER_DRIVER").
+  /// Storage flags on dockerd's command line and where each was found: "running dockerd (pid 7)", "unit
+  /// docker.service
+  /// (/etc/default/docker)", "environment DOCKER_DRIVER of unit docker.service (...)", "/etc/default/docker".
+  /// Those of a running engine come first. Engines that read another configuration file are left out.
   struct Flag {
-    std::string name;  ///< "storage-driver", "storage-opt", "data-root"
+    std::string name;  ///< "storage-driver", "storage-opt", "data-root", "userns-remap"
     std::string value, where;
+    /// A running engine's, whose unit was read too: its next start goes by the unit.
+    bool until_restart = false;
   };
   std::vector<Flag> flags;
 };
 
-/// Reads them. `config_path`: --config, else what a command line names, else /etc/docker/daemon.json. Throws Error if
-/// daemon.json cannot be parsed or read; a missing one is fine.
+/// Reads them. `config_path`: --config, else what a command line names, else /etc/docker/daemon.json. Throws
+/// Error if daemon.json cannot be parsed or read; a missing one is fine.
 EngineConfig read_engine_config(const std::optional<std::string>& config_path);
 
-/// daemon.json's text with this driver and these options in it. Options of other drivers go; `removed` gets them.
-/// `text` may be empty (no file yet). Options of this driver stay unless `options` replaces their key.
+/// The same for a host whose files lie below `root` (also /proc). Paths in the result are without it.
+EngineConfig read_engine_config_below(const std::string& root, const std::optional<std::string>& config_path);
+
+/// daemon.json's text with this driver and these options in it. Options of other drivers go; `removed` gets
+/// them. `text` may be empty (no file yet). Options of this driver stay unless `options` replaces their key.
 std::string config_with_driver(const std::string& text, const std::string& driver,
                                const std::vector<std::string>& options, std::vector<std::string>* removed);
+
+/// Whether this driver takes a storage-opt ("overlay2.size=10G"). The engine refuses to start with one that
+/// its driver does not know (fuse-overlayfs and aufs ignore all); for a driver that drover does not know the
+/// answer is yes.
+bool storage_opt_fits(const std::string& driver, const std::string& option);
 
 /// Flags that would conflict with a driver in daemon.json (the engine refuses to start with both).
 std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig&);
