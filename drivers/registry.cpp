@@ -1,0 +1,45 @@
+#include <algorithm>
+
+#include "drivers/driver.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/probes.hpp"
+
+namespace drover {
+
+const std::vector<DriverEntry>& driver_table() {
+  static const std::vector<DriverEntry> table = {
+      {DriverKind::overlay2, "overlay2", LayerForm::delta, probe_overlay2, open_overlay2},
+      {DriverKind::fuse_overlayfs, "fuse-overlayfs", LayerForm::delta, probe_fuse_overlayfs,
+       open_fuse_overlayfs},
+      {DriverKind::btrfs, "btrfs", LayerForm::tree, probe_btrfs, open_btrfs},
+      {DriverKind::zfs, "zfs", LayerForm::tree, probe_zfs, nullptr},
+      {DriverKind::vfs, "vfs", LayerForm::tree, probe_vfs, open_vfs},
+      {DriverKind::aufs, "aufs", LayerForm::delta, probe_aufs, nullptr},
+      {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper, nullptr},
+      {DriverKind::overlay, "overlay", LayerForm::tree, probe_overlay, nullptr},
+  };
+  return table;
+}
+
+const DriverEntry& driver_entry(DriverKind kind) {
+  const auto& table = driver_table();
+  return *std::find_if(table.begin(), table.end(), [&](const auto& e) { return e.kind == kind; });
+}
+
+const DriverEntry* find_driver(std::string_view name) {
+  for (const auto& entry : driver_table())
+    if (entry.name == name) return &entry;
+  return nullptr;
+}
+
+std::string_view driver_name(DriverKind kind) { return driver_entry(kind).name; }
+
+bool is_layer_id(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef", kBase36 = "0123456789abcdefghijklmnopqrstuvwxyz";
+  constexpr std::string_view kInit = "-init";
+  if (text.size() == 25) return text.find_first_not_of(kBase36) == std::string_view::npos;
+  if (text.ends_with(kInit)) text.remove_suffix(kInit.size());
+  return text.size() == 64 && text.find_first_not_of(kHex) == std::string_view::npos;
+}
+
+}  // namespace drover
