@@ -10,8 +10,8 @@
 
 namespace drover {
 
-/// Docker's own record of what is in a data root under one driver: `image/<driver>/` and `containers/`. All of it is
-/// foreign bytes: sizes, counts, IDs and references are checked before they are used.
+/// Docker's own record of what is in a data root under one driver: `image/<driver>/` and `containers/`. All
+/// of it is foreign bytes: sizes, counts, IDs and references are checked before they are used.
 
 /// 64 lower-case hex digits, without "sha256:".
 using Digest = std::string;
@@ -38,7 +38,7 @@ struct MountRecord {
 struct ImageRecord {
   Digest id;
   std::vector<Digest> diff_ids;
-  std::optional<Digest> top;  ///< chain ID of the top layer; none for an image without layers
+  std::optional<Digest> top;            ///< chain ID of the top layer; none for an image without layers
   std::vector<std::string> references;  ///< "app:1", "host/app@sha256:..."
 };
 
@@ -52,25 +52,31 @@ struct ContainerRecord {
 
 /// Something in the records that does not hold together.
 struct StoreProblem {
-  std::string what;                     ///< one line: which record, and what is wrong with it
-  std::vector<std::string> concerns;    ///< images (tag or short ID) and containers (name) that need it
-  bool fatal = true;                    ///< false: the engine ignores it too, nothing is lost by going on
+  std::string what;                   ///< one line: which record, and what is wrong with it
+  std::vector<std::string> concerns;  ///< images (tag or short ID) and containers (name) that need it
+  /// It costs a container, a tagged image or one that the engine shows. False: the engine passes over it
+  /// without a word to its user, and nothing is lost by going on.
+  bool fatal = true;
 };
 
+/// What the engine loads from the records. Where no problem is fatal, all of it hangs together: each layer's
+/// parent, each image's layers and each container's writable layer are in here, and in the driver's home if
+/// that was asked.
 struct Inventory {
   DriverKind driver;
-  std::map<Digest, LayerRecord> layers;           ///< by chain ID
-  std::map<std::string, MountRecord> mounts;      ///< by name
-  std::map<Digest, ImageRecord> images;           ///< by ID
+  std::map<Digest, LayerRecord> layers;               ///< by chain ID
+  std::map<std::string, MountRecord> mounts;          ///< by name
+  std::map<Digest, ImageRecord> images;               ///< by ID
   std::map<std::string, ContainerRecord> containers;  ///< of this driver, by ID
   std::vector<ContainerRecord> foreign_containers;    ///< whose Driver is another one
   std::vector<StoreProblem> problems;
 };
 
-/// Reads the records; never throws for what they say, only for what cannot be read at all (no rights, I/O error).
-/// What is wrong with them is in `problems`: unparsable files, bad IDs, chain IDs that do not follow from their
-/// parents and diff IDs, parent cycles, images whose layers are missing, containers whose mount is missing,
-/// cache IDs that the driver does not have (asked through `home` where given).
+/// Reads the records; never throws for what they say, only for what cannot be read at all (no rights, I/O
+/// error). What is wrong with them is in `problems`: unparsable files, bad IDs, chain IDs that do not follow
+/// from their parents and diff IDs, parent cycles, images whose layers are missing, containers whose mount is
+/// missing, cache IDs that the driver does not have (asked through `home` where given), IDs with two owners.
+/// Records of a driver that are absent are an empty inventory.
 Inventory read_inventory(const Dir& data_root, DriverKind driver, const Driver* home);
 
 /// The names of the drivers that have records in `image/`, whether drover knows them or not.

@@ -1,0 +1,101 @@
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover::store {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kJsonLimit = 16 << 20;
+
+std::string text_at(const json& object, const char* key) {
+  auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return {};
+  if (!found->is_string()) throw Error(std::string("has a `") + key + "` that is no text");
+  return found->get<std::string>();
+}
+
+bool flag_at(const json& object, const char* key) {
+  auto found = object.find(key);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+json object_of(const RecordFile& file) {
+  if (!file.text) throw Error(file.wrong);
+  json object = parse_json(*file.text);
+  if (!object.is_object()) throw Error("is no JSON object");
+  return object;
+}
+
+/// The keys are those of moby container/container.go and container/state.go.
+ContainerDb::Entry parse_config(const json& config, const std::string& id) {
+  ContainerDb::Entry entry;
+  ContainerRecord& record = entry.record;
+  record.id = id;
+  if (text_at(config, "ID") != id) throw Error("is of another container");
+  record.name = text_at(config, "Name");
+  if (record.name.starts_with('/')) record.name.erase(0, 1);
+  record.driver = text_at(config, "Driver");
+  // The engine takes a container that names no driver for one of the first driver there was.
+  if (record.driver.empty()) record.driver = "aufs";
+  record.image = parse_digest(text_at(config, "Image"));
+  auto state = config.find("State");
+  if (state == config.end() || !state->is_object()) return entry;
+  record.running = flag_at(*state, "Running") || flag_at(*state, "Paused") || flag_at(*state, "Restarting");
+  entry.dying = flag_at(*state, "Dead") || flag_at(*state, "RemovalInProgress");
+  return entry;
+}
+
+std::optional<std::string> size_limit(const json& host_config) {
+  auto options = host_config.find("StorageOpt");
+  if (options == host_config.end() || !options->is_object()) return std::nullopt;
+  std::string size = text_at(*options, "size");
+  return size.empty() ? std::nullopt : std::optional(size);
+}
+
+/// Puts "its `file` " in front of what is wrong with it.
+template <class Read>
+auto in_file(const std::string& file, Read read) {
+  try {
+    return read();
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error("its " + file + " " + e.what());
+  }
+}
+
+ContainerDb::Entry read_container(const Dir& dir, const std::string& id) {
+  auto entry = in_file("config.v2.json", [&] {
+    return parse_config(object_of(read_record_file(dir, "config.v2.json", kJsonLimit)), id);
+  });
+  RecordFile host_config = read_record_file(dir, "hostconfig.json", kJsonLimit);
+  if (!host_config.absent)
+    entry.record.size_limit = in_file("hostconfig.json", [&] { return size_limit(object_of(host_config)); });
+  return entry;
+}
+
+}  // namespace
+
+ContainerDb read_containers(const Dir& data_root) {
+  ContainerDb db;
+  auto containers = records_dir(data_root, "containers");
+  if (!containers) return db;
+  for (const DirEntry& entry : containers->list()) {
+    auto dir = is_digest(entry.name) ? containers->try_sub(entry.name) : std::nullopt;
+    if (!dir) continue;
+    try {
+      db.containers.emplace(entry.name, read_container(*dir, entry.name));
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& e) {
+      db.damaged.emplace(entry.name, e.what());
+    }
+  }
+  return db;
+}
+
+}  // namespace drover::store

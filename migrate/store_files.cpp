@@ -1,0 +1,67 @@
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover::store {
+
+namespace {
+constexpr std::size_t kWordLimit = 64 << 10;
+constexpr int kDeepest = 128;
+constexpr std::string_view kSha256 = "sha256:";
+}  // namespace
+
+std::optional<Dir> records_dir(const Dir& parent, std::string_view name) {
+  auto st = parent.try_stat(name);
+  if (!st) return std::nullopt;
+  if (S_ISDIR(st->st_mode)) return parent.sub(name);
+  // Taken for absent, records behind a symlink would be left behind.
+  throw Error("cannot read `" + parent.path_of(name) + "`: not a directory",
+              S_ISLNK(st->st_mode)
+                  ? "drover follows no symlink inside a data root: put a bind mount in its place"
+                  : "");
+}
+
+RecordFile read_record_file(const Dir& dir, const std::string& name, std::size_t limit) {
+  RecordFile file;
+  auto st = dir.try_stat(name);
+  file.absent = !st;
+  if (!st)
+    file.wrong = "is missing";
+  else if (!S_ISREG(st->st_mode))
+    file.wrong = "is no regular file";
+  else if (static_cast<std::uint64_t>(st->st_size) > limit)
+    file.wrong = "is larger than " + std::to_string(limit) + " bytes";
+  else
+    file.text = dir.read(name, limit);
+  return file;
+}
+
+RecordFile read_word(const Dir& dir, const std::string& name) {
+  RecordFile file = read_record_file(dir, name, kWordLimit);
+  if (!file.text) return file;
+  constexpr const char* kSpace = " \t\r\n";
+  std::size_t from = file.text->find_first_not_of(kSpace);
+  std::size_t last = file.text->find_last_not_of(kSpace);
+  file.text = from == std::string::npos ? "" : file.text->substr(from, last - from + 1);
+  return file;
+}
+
+std::optional<Digest> parse_digest(std::string_view text) {
+  if (!text.starts_with(kSha256) || !is_digest(text.substr(kSha256.size()))) return std::nullopt;
+  return Digest(text.substr(kSha256.size()));
+}
+
+nlohmann::json parse_json(const std::string& text) {
+  try {
+    return nlohmann::json::parse(text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      if (depth > kDeepest) throw Error("is nested too deep");
+      return true;
+    });
+  } catch (const nlohmann::json::exception& e) {
+    throw Error("is no valid JSON");
+  }
+}
+
+}  // namespace drover::store

@@ -1,0 +1,108 @@
+#include <charconv>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover::store {
+
+namespace {
+
+/// A word that must be there, or Error "its NAME ...".
+std::string need_word(const Dir& dir, const std::string& name) {
+  RecordFile file = read_word(dir, name);
+  if (!file.text) throw Error("its " + name + " " + file.wrong);
+  return std::move(*file.text);
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& value) {
+  throw Error("its " + name + " is `" + printable(value.substr(0, 80)) + "`");
+}
+
+Digest need_digest(const Dir& dir, const std::string& name) {
+  std::string text = need_word(dir, name);
+  auto digest = parse_digest(text);
+  if (!digest) refuse(name, text);
+  return *digest;
+}
+
+std::optional<Digest> parent_of(const Dir& dir) {
+  if (!dir.exists("parent")) return std::nullopt;
+  return need_digest(dir, "parent");
+}
+
+LayerId need_layer_id(const Dir& dir, const std::string& name) {
+  std::string text = need_word(dir, name);
+  if (!is_layer_id(text)) refuse(name, text);
+  return text;
+}
+
+std::uint64_t need_size(const Dir& dir) {
+  std::string text = need_word(dir, "size");
+  std::int64_t size = 0;
+  auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc{} || stop != text.data() + text.size() || size < 0) refuse("size", text);
+  return static_cast<std::uint64_t>(size);
+}
+
+LayerRecord read_layer(const Dir& dir, const Digest& chain_id) {
+  LayerRecord layer;
+  layer.chain_id = chain_id;
+  layer.diff_id = need_digest(dir, "diff");
+  layer.parent = parent_of(dir);
+  layer.cache_id = need_layer_id(dir, "cache-id");
+  layer.size_bytes = need_size(dir);
+  layer.has_tar_split = dir.exists("tar-split.json.gz");
+  return layer;
+}
+
+MountRecord read_mount(const Dir& dir, const std::string& name) {
+  MountRecord mount;
+  mount.name = name;
+  mount.mount_id = need_layer_id(dir, "mount-id");
+  if (dir.exists("init-id")) mount.init_id = need_layer_id(dir, "init-id");
+  mount.parent = parent_of(dir);
+  return mount;
+}
+
+/// Calls `read` for each subdirectory; an Error of it is the reason why that record is damaged. Failed system
+/// calls say nothing about the record and go on up.
+template <class Records, class Read>
+void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
+  for (const DirEntry& entry : dir.list()) {
+    auto sub = dir.try_sub(entry.name);
+    if (!sub) continue;
+    try {
+      if (auto record = read(*sub, entry.name)) records.emplace(entry.name, std::move(*record));
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& e) {
+      damaged.emplace(entry.name, e.what());
+    }
+  }
+}
+
+}  // namespace
+
+LayerDb read_layerdb(const Dir& store) {
+  LayerDb db;
+  auto layerdb = records_dir(store, "layerdb");
+  if (!layerdb) return db;
+  if (auto layers = records_dir(*layerdb, "sha256"))
+    read_all(*layers, db.layers, db.damaged_layers, [&](const Dir& dir, const std::string& name) {
+      if (is_digest(name)) return std::optional(read_layer(dir, name));
+      // "<chain ID>-<number>-removing": the engine was deleting this layer.
+      db.leftovers.push_back("`" + printable(name) + "` in layerdb is no layer: the engine passes over it");
+      return std::optional<LayerRecord>();
+    });
+  if (auto mounts = records_dir(*layerdb, "mounts"))
+    read_all(*mounts, db.mounts, db.damaged_mounts,
+             [](const Dir& dir, const std::string& name) { return std::optional(read_mount(dir, name)); });
+  if (auto unfinished = layerdb->try_sub("tmp"))
+    for (const DirEntry& entry : unfinished->list())
+      db.leftovers.push_back("`" + printable(entry.name) +
+                             "` in layerdb/tmp was never finished by the engine");
+  return db;
+}
+
+}  // namespace drover::store

@@ -1,0 +1,68 @@
+#pragma once
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "migrate/store.hpp"
+
+/// The three record keepers of a data root, each read for itself; read_inventory puts them together. What is
+/// damaged is kept apart by its ID, with the reason, until it is known who stands on it.
+namespace drover::store {
+
+using Reasons = std::map<std::string, std::string>;
+
+struct LayerDb {
+  std::map<Digest, LayerRecord> layers;
+  Reasons damaged_layers;
+  std::map<std::string, MountRecord> mounts;
+  Reasons damaged_mounts;
+  std::vector<std::string> leftovers;  ///< what the engine passes over, one line each
+};
+LayerDb read_layerdb(const Dir& store);
+
+struct ImageDb {
+  std::map<Digest, ImageRecord> images;
+  std::map<Digest, std::vector<Digest>> chains;  ///< of each image: its layers' chain IDs, bottom first
+  Reasons damaged_images;
+  std::map<Digest, std::vector<std::string>> references;  ///< by image ID, whether the image is there or not
+  std::optional<std::string> bad_repositories;
+};
+ImageDb read_imagedb(const Dir& store);
+
+struct ContainerDb {
+  struct Entry {
+    ContainerRecord record;
+    bool dying = false;  ///< the engine was removing it
+  };
+  std::map<std::string, Entry> containers;
+  Reasons damaged;
+};
+ContainerDb read_containers(const Dir& data_root);
+
+/// Puts the parts together: takes out what the engine does not load either, and finds who stands on the
+/// damage. `home` may be null.
+Inventory assemble(DriverKind driver, LayerDb, ImageDb, ContainerDb, const Driver* home);
+
+/// A directory of records: nothing if it is absent, Error if something else is in its place.
+std::optional<Dir> records_dir(const Dir& parent, std::string_view name);
+
+/// One file of a record. `wrong` says why there is no text: "is missing", "is larger than 16777216 bytes" ...
+struct RecordFile {
+  std::optional<std::string> text;
+  bool absent = false;
+  std::string wrong;
+};
+RecordFile read_record_file(const Dir& dir, const std::string& name, std::size_t limit);
+
+/// As read_record_file for one of the small files that hold one word; white space around it is cut off.
+RecordFile read_word(const Dir& dir, const std::string& name);
+
+/// "sha256:<64 digits>" as a digest; nothing for anything else.
+std::optional<Digest> parse_digest(std::string_view text);
+
+/// JSON of bounded depth. Throws Error "is no valid JSON ...".
+nlohmann::json parse_json(const std::string& text);
+
+}  // namespace drover::store
