@@ -13,9 +13,6 @@ namespace drover {
 
 namespace {
 
-// Properties of the filesystem rather than of the file; btrfs lists its own as attributes.
-bool is_filesystem_property(std::string_view attribute) { return attribute.starts_with("btrfs."); }
-
 [[noreturn]] void fail(const char* verb, const Dir& dir, std::string_view name) {
   throw_errno(std::string("cannot ") + verb + " `" + dir.path_of(name) + "`");
 }
@@ -30,6 +27,8 @@ void set_xattrs(const Dir& to, std::string_view name, const std::vector<Xattr>& 
 }
 
 }  // namespace
+
+bool is_filesystem_property(std::string_view attribute) { return attribute.starts_with("btrfs."); }
 
 std::vector<Xattr> content_xattrs(const Dir& dir, std::string_view name, Marks from, Marks to,
                                   bool* left_out) {

@@ -24,6 +24,9 @@ std::vector<Xattr> content_xattrs(const Dir&, std::string_view name, Marks from,
 void set_attributes(const Dir& to, std::string_view name, const struct stat&, const std::vector<Xattr>&,
                     bool fresh);
 
+/// Attributes that say something of the filesystem, not of the file (btrfs lists its properties as such).
+bool is_filesystem_property(std::string_view attribute);
+
 /// Whether two entries agree in type, mode, owner, device number, modification time and, for anything but a
 /// directory, size.
 bool same_attributes(const struct stat&, const struct stat&);

@@ -90,6 +90,12 @@ ViewDir ViewDir::sub(const ViewEntry& entry) const {
   return child;
 }
 
+ViewDir ViewDir::clone() const {
+  ViewDir copy(marks_);
+  for (const Part& part : parts_) copy.parts_.push_back({part.layer, part.dir.clone(), part.opacity});
+  return copy;
+}
+
 View::View(const Driver& driver, const LayerId& id) : marks_(driver.marks()) {
   for (const LayerId& layer : driver.stack(id)) layers_.push_back(driver.open(layer));
 }

@@ -32,6 +32,7 @@ class ViewDir {
   const Dir& holder(const ViewEntry&) const;
   /// The directory of this name; the entry must be one.
   ViewDir sub(const ViewEntry&) const;
+  ViewDir clone() const;
 
  private:
   friend class View;

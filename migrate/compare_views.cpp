@@ -1,0 +1,134 @@
+#include "migrate/compare_views.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "drivers/attributes.hpp"
+#include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/printable.hpp"
+#include "migrate/link_groups.hpp"
+#include "migrate/walk_pair.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t kNamed = 10;
+
+std::string octal(unsigned value) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%o", value);
+  return text;
+}
+
+std::string time_text(const timespec& t) {
+  char text[48];
+  std::snprintf(text, sizeof text, "%lld.%09ld", static_cast<long long>(t.tv_sec), t.tv_nsec);
+  return text;
+}
+
+/// The first attribute in which two entries differ, in words.
+std::string attribute_difference(const struct stat& a, const struct stat& b) {
+  auto differ = [](const std::string& what, const std::string& x, const std::string& y) {
+    return what + " " + x + " became " + y;
+  };
+  if (a.st_mode != b.st_mode) return differ("type and mode", octal(a.st_mode), octal(b.st_mode));
+  if (a.st_uid != b.st_uid) return differ("owner", std::to_string(a.st_uid), std::to_string(b.st_uid));
+  if (a.st_gid != b.st_gid) return differ("group", std::to_string(a.st_gid), std::to_string(b.st_gid));
+  if (!S_ISDIR(a.st_mode) && a.st_size != b.st_size)
+    return differ("size", std::to_string(a.st_size), std::to_string(b.st_size));
+  if (a.st_mtim.tv_sec != b.st_mtim.tv_sec || a.st_mtim.tv_nsec != b.st_mtim.tv_nsec)
+    return differ("modification time", time_text(a.st_mtim), time_text(b.st_mtim));
+  return "device number differs";
+}
+
+class Comparison : public PairVisitor {
+ public:
+  Comparison(const ComparedView& source, const ComparedView& target, bool content)
+      : source_(source), target_(target), content_(content) {}
+
+  bool both(const PairEntry& a, const PairEntry& b, const std::string& path) override {
+    ++step_;
+    bool linked_alike = source_groups_.group_of(a.st, step_) == target_groups_.group_of(b.st, step_);
+    if (!same_attributes(a.st, b.st))
+      differ(path, attribute_difference(a.st, b.st));
+    else if (!linked_alike)
+      differ(path, "hard links differ");
+    else if (S_ISLNK(a.st.st_mode) &&
+             a.holder().read_link(a.entry.name) != b.holder().read_link(b.entry.name))
+      differ(path, "the symlink's target differs");
+    else if (xattrs(a) != xattrs(b))
+      differ(path, "extended attributes differ");
+    else if (S_ISREG(a.st.st_mode) && content_wanted(a, b) && !content_alike(a, b))
+      differ(path, "content differs");
+    return S_ISDIR(a.st.st_mode) && S_ISDIR(b.st.st_mode);
+  }
+  bool only_first(const PairEntry& a, const std::string& path) override {
+    source_groups_.group_of(a.st, ++step_);
+    differ(path, "is missing in the target");
+    return false;
+  }
+  bool only_second(const PairEntry& b, const std::string& path) override {
+    target_groups_.group_of(b.st, ++step_);
+    differ(path, "is in the target only");
+    return false;
+  }
+
+  void compare_roots(const ViewDir& a, const ViewDir& b) {
+    struct stat st_a = a.top().stat(), st_b = b.top().stat();
+    if (!same_attributes(st_a, st_b))
+      differ("/", attribute_difference(st_a, st_b));
+    else if (own_xattrs(a.top(), "") != own_xattrs(b.top(), ""))
+      differ("/", "extended attributes differ");
+  }
+
+  ViewDifferences result;
+
+ private:
+  void differ(const std::string& path, const std::string& what) {
+    ++result.count;
+    if (result.first.size() < kNamed) result.first.push_back("`" + printable(path) + "`: " + what);
+  }
+
+  std::vector<Xattr> own_xattrs(const Dir& dir, std::string_view name) const {
+    std::vector<Xattr> all = dir.xattrs(name);
+    std::erase_if(all, [&](const Xattr& x) {
+      return is_bookkeeping_xattr(source_.marks, x.first) || is_bookkeeping_xattr(target_.marks, x.first) ||
+             is_filesystem_property(x.first);
+    });
+    return all;
+  }
+  std::vector<Xattr> xattrs(const PairEntry& e) const { return own_xattrs(e.holder(), e.entry.name); }
+
+  bool content_wanted(const PairEntry& a, const PairEntry& b) const {
+    if (!content_ || (a.st.st_dev == b.st.st_dev && a.st.st_ino == b.st.st_ino)) return false;
+    return a.entry.layer < source_.proven_from || b.entry.layer < target_.proven_from;
+  }
+
+  bool content_alike(const PairEntry& a, const PairEntry& b) {
+    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
+    Fd fa = a.holder().open_file(a.entry.name, kFlags), fb = b.holder().open_file(b.entry.name, kFlags);
+    result.compared_bytes += static_cast<std::uint64_t>(a.st.st_size);
+    return same_content(fa.get(), fb.get(), b.holder().path_of(b.entry.name).c_str());
+  }
+
+  const ComparedView& source_;
+  const ComparedView& target_;
+  bool content_;
+  LinkGroups source_groups_, target_groups_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace
+
+ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content) {
+  Comparison comparison(source, target, content);
+  ViewDir a = source.view.root(), b = target.view.root();
+  comparison.compare_roots(a, b);
+  walk_pair(a, &b, comparison);
+  return std::move(comparison.result);
+}
+
+}  // namespace drover

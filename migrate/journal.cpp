@@ -1,0 +1,105 @@
+#include "migrate/journal.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kName = "journal";
+constexpr std::size_t kLargest = 1 << 30;
+
+constexpr std::pair<MigrationState, std::string_view> kStates[] = {
+    {MigrationState::staging, "staging"},       {MigrationState::switching, "switching"},
+    {MigrationState::switched, "switched"},     {MigrationState::committing, "committing"},
+    {MigrationState::rolling_back, "rolling back"},
+};
+
+std::string line_of(const char* event, const char* key, std::string_view value) {
+  char time[32];
+  std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc));
+  nlohmann::ordered_json line{{"time", time}, {"event", event}, {key, value}};
+  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+/// The text up to its last complete line.
+std::string_view complete_lines(std::string_view text) {
+  std::size_t end = text.rfind('\n');
+  return end == std::string_view::npos ? std::string_view() : text.substr(0, end + 1);
+}
+
+void read_line(std::string_view text, std::size_t number, JournalContent& content) {
+  auto line = nlohmann::json::parse(text, nullptr, false);
+  auto field = [&](const char* key) -> std::string {
+    return line.is_object() && line.contains(key) && line[key].is_string() ? line[key].get<std::string>() : "";
+  };
+  std::string event = field("event");
+  if (event == "layer" && is_layer_id(field("id"))) {
+    content.finished_layers.insert(field("id"));
+    return;
+  }
+  if (event == "step") return;
+  for (const auto& [state, name] : kStates)
+    if (event == "state" && field("name") == name) {
+      content.state = state;
+      return;
+    }
+  throw Error("the migration's journal is damaged in line " + std::to_string(number),
+              "the data root itself is untouched by that; `drover rollback` does not need the line if the switch has not "
+              "begun");
+}
+
+}  // namespace
+
+std::string_view state_name(MigrationState state) {
+  for (const auto& [known, name] : kStates)
+    if (known == state) return name;
+  return "";
+}
+
+Journal Journal::open(const Dir& folder) {
+  auto text = folder.try_read(kName, kLargest);
+  Fd fd = folder.open_file(kName, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (text) {
+    std::size_t whole = complete_lines(*text).size();
+    if (whole != text->size() && ::ftruncate(fd.get(), static_cast<off_t>(whole)) != 0)
+      throw_errno("cannot mend `" + folder.path_of(kName) + "`");
+  }
+  folder.sync();
+  return Journal(std::move(fd));
+}
+
+JournalContent Journal::read(const Dir& folder) {
+  JournalContent content;
+  auto text = folder.try_read(kName, kLargest);
+  if (!text) return content;
+  std::string_view rest = complete_lines(*text);
+  for (std::size_t number = 1; !rest.empty(); ++number) {
+    std::size_t end = rest.find('\n');
+    read_line(rest.substr(0, end), number, content);
+    rest.remove_prefix(end + 1);
+  }
+  return content;
+}
+
+void Journal::layer_finished(const LayerId& id) { append(line_of("layer", "id", id)); }
+void Journal::state(MigrationState state) { append(line_of("state", "name", state_name(state))); }
+void Journal::step(const std::string& name) { append(line_of("step", "name", name)); }
+
+void Journal::append(const std::string& line) {
+  std::lock_guard lock(*mutex_);
+  // One write a line: after a crash at most the last line is torn.
+  ssize_t n = ::write(fd_.get(), line.data(), line.size());
+  if (n != static_cast<ssize_t>(line.size())) throw_errno("cannot write the migration's journal", n < 0 ? errno : ENOSPC);
+  if (::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
+}
+
+}  // namespace drover

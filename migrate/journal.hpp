@@ -1,0 +1,51 @@
+#pragma once
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+
+namespace drover {
+
+/// How far a migration is. Each state but the last two is one that `migrate --resume` and `rollback` both accept.
+enum class MigrationState {
+  staging,      ///< the copy is being made; the engine's setup is untouched
+  switching,    ///< the copy is proven and is being put in place
+  switched,     ///< the new setup is in place, the old one is put aside
+  committing,   ///< the old setup is being deleted
+  rolling_back, ///< the old setup is being restored
+};
+std::string_view state_name(MigrationState);
+
+/// What a journal says after it was read.
+struct JournalContent {
+  std::optional<MigrationState> state;  ///< none: not even begun
+  std::set<LayerId> finished_layers;    ///< staged and durable
+};
+
+/// `<data root>/drover/<id>/journal`: what was done, one JSON object a line, each on disk before the next step is taken.
+class Journal {
+ public:
+  /// Opens it for appending; `folder` is the migration's. A torn last line (a cut while it was written) is cut off.
+  static Journal open(const Dir& folder);
+  /// Reads it. Throws Error if a line that is complete makes no sense.
+  static JournalContent read(const Dir& folder);
+
+  /// May be called by several threads. Returns once the line is durable.
+  void layer_finished(const LayerId&);
+  void state(MigrationState);
+  /// For the reader only: what was done within a state.
+  void step(const std::string& name);
+
+ private:
+  explicit Journal(Fd fd) : fd_(std::move(fd)), mutex_(std::make_unique<std::mutex>()) {}
+  void append(const std::string& line);
+  Fd fd_;
+  std::unique_ptr<std::mutex> mutex_;
+};
+
+}  // namespace drover

@@ -1,0 +1,84 @@
+#include "migrate/layer_writer.hpp"
+
+#include "drivers/attributes.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+void LayerWriter::enter(const Node& node, bool hides_past) {
+  auto xattrs = content_xattrs(node.at, node.name, placer_.from_marks(), placer_.to_marks());
+  if (node.name.empty()) {
+    enter_root(root_, hides_past);
+    levels_.push_back({root_.clone(), "", node.st, std::move(xattrs), false});
+    return;
+  }
+  placer_.check_holdable(node.at, node.name, node.st);
+  const Level& above = levels_.back();
+  bool fresh = false;
+  Dir dir = open_directory(above.dir, node.name, hides_past, fresh);
+  std::string path = above.path.empty() ? std::string(node.name) : above.path + "/" + std::string(node.name);
+  levels_.push_back({std::move(dir), std::move(path), node.st, std::move(xattrs), fresh});
+  ++placer_.count().directories;
+}
+
+void LayerWriter::leave() {
+  const Level& level = levels_.back();
+  // What the directory carries by now may include a mark of ours: only what is content is looked at.
+  set_attributes(level.dir, "", level.st, level.xattrs, level.fresh || placer_.to_marks() != Marks::none);
+  levels_.pop_back();
+}
+
+void LayerWriter::put(const Node& node) {
+  const Level& level = levels_.back();
+  std::string path = level.path.empty() ? std::string(node.name) : level.path + "/" + std::string(node.name);
+  if (level.dir.exists(node.name)) clear_way(level.dir, node.name);
+  placer_.place(node.at, node.name, node.st, level.dir, path);
+}
+
+void LayerWriter::remove(std::string_view name) {
+  ++placer_.count().hidden;
+  hide_name(levels_.back().dir, name);
+}
+
+void DeltaWriter::enter_root(const Dir& root, bool hides_past) {
+  if (hides_past) make_opaque(to_, root);
+}
+
+Dir DeltaWriter::open_directory(const Dir& in, std::string_view name, bool hides_past, bool& fresh) {
+  if (auto again = in.try_sub(name)) return std::move(*again);
+  in.make_dir(name, 0700);
+  fresh = true;
+  Dir dir = in.sub(name);
+  if (hides_past) make_opaque(to_, dir);
+  return dir;
+}
+
+void DeltaWriter::clear_way(const Dir& in, std::string_view name) { in.unlink(name); }
+
+void DeltaWriter::hide_name(const Dir& in, std::string_view name) {
+  // A file of this very name would be hidden at once where the driver cannot spell that it is gone.
+  if (!can_hold_name(to_, name))
+    throw Error(
+        "`" + in.path_of(name) + "` is gone in this layer, and the target driver cannot say so of this name",
+        "choose another driver");
+  if (!in.exists(name)) hide(to_, in, name);
+}
+
+void TreeWriter::enter_root(const Dir& root, bool hides_past) {
+  if (hides_past) root.clear();
+}
+
+Dir TreeWriter::open_directory(const Dir& in, std::string_view name, bool hides_past, bool& fresh) {
+  if (!hides_past)
+    if (auto kept = in.try_sub(name)) return std::move(*kept);
+  in.remove_tree(name);
+  in.make_dir(name, 0700);
+  fresh = true;
+  return in.sub(name);
+}
+
+void TreeWriter::clear_way(const Dir& in, std::string_view name) { in.remove_tree(name); }
+
+void TreeWriter::hide_name(const Dir& in, std::string_view name) { in.remove_tree(name); }
+
+}  // namespace drover

@@ -1,0 +1,233 @@
+#include "migrate/plan.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+// What an entry takes besides its content: its name in a directory; an inode and an attribute block; a directory's
+// first block.
+constexpr std::uint64_t kNameBytes = 64, kInodeBytes = 512, kDirectoryBytes = 4096;
+constexpr std::uint64_t kFixedSlack = 16 << 20;
+
+/// Collects the layers that are to move, by ID, with all that they stand on.
+class LayerCollector {
+ public:
+  LayerCollector(const Inventory& inventory, LayerForm form, const std::map<LayerId, LayerFacts>& facts)
+      : inventory_(inventory), form_(form), facts_(facts) {}
+
+  void collect() {
+    for (const auto& [chain, layer] : inventory_.layers) {
+      PlannedLayer& planned = add(layer.cache_id, LayerRole::image, parent_cache_id(layer.parent));
+      if (!planned.chain_id) planned.chain_id = chain;
+    }
+    for (const auto& [name, mount] : inventory_.mounts) {
+      // A record of a writable layer that is gone serves no container; the inventory told of the others.
+      if (!facts_.contains(mount.mount_id) || (mount.init_id && !facts_.contains(*mount.init_id))) continue;
+      std::optional<LayerId> below = parent_cache_id(mount.parent);
+      if (mount.init_id) below = add(*mount.init_id, LayerRole::init, below).id;
+      add(mount.mount_id, LayerRole::writable, below);
+    }
+    // BuildKit keeps its own records of layers that no image has; it fails where one of them is gone.
+    for (const auto& [id, fact] : facts_)
+      if (!layers_.contains(id) && id.size() == 25) add(id, LayerRole::build_cache, std::nullopt);
+    if (form_ == LayerForm::delta) follow_stacks();
+  }
+
+  std::map<LayerId, PlannedLayer> layers_;
+
+ private:
+  std::optional<LayerId> parent_cache_id(const std::optional<Digest>& chain) const {
+    if (!chain) return std::nullopt;
+    auto found = inventory_.layers.find(*chain);
+    if (found == inventory_.layers.end()) return std::nullopt;
+    return found->second.cache_id;
+  }
+
+  PlannedLayer& add(const LayerId& id, LayerRole role, std::optional<LayerId> parent) {
+    auto [at, fresh] = layers_.try_emplace(id);
+    if (!fresh) return at->second;
+    const LayerFacts& facts = facts_of(id);
+    at->second.id = id;
+    at->second.role = role;
+    // A driver of deltas says itself what a layer stands on, and that is what it shows.
+    if (form_ == LayerForm::delta)
+      at->second.parent = facts.stack.size() > 1 ? std::optional(facts.stack[1]) : std::nullopt;
+    else
+      at->second.parent = std::move(parent);
+    return at->second;
+  }
+
+  const LayerFacts& facts_of(const LayerId& id) const {
+    auto found = facts_.find(id);
+    if (found == facts_.end()) throw Error("layer " + id + " is missing in the driver's home");
+    return found->second;
+  }
+
+  void follow_stacks() {
+    std::vector<LayerId> wanted;
+    for (const auto& [id, layer] : layers_)
+      for (const LayerId& below : facts_of(id).stack) wanted.push_back(below);
+    for (const LayerId& id : wanted) add(id, LayerRole::build_cache, std::nullopt);
+  }
+
+  const Inventory& inventory_;
+  LayerForm form_;
+  const std::map<LayerId, LayerFacts>& facts_;
+};
+
+/// Parents before children; among those that are free to choose, by ID.
+std::vector<PlannedLayer> in_order(std::map<LayerId, PlannedLayer> layers) {
+  std::vector<PlannedLayer> ordered;
+  std::multimap<LayerId, LayerId> children;
+  std::vector<LayerId> ready;
+  for (const auto& [id, layer] : layers) {
+    if (layer.parent)
+      children.emplace(*layer.parent, id);
+    else
+      ready.push_back(id);
+  }
+  for (std::size_t next = 0; next < ready.size(); ++next) {
+    auto [begin, end] = children.equal_range(ready[next]);
+    for (auto child = begin; child != end; ++child) ready.push_back(child->second);
+    ordered.push_back(std::move(layers.at(ready[next])));
+  }
+  if (ordered.size() != layers.size())
+    throw Error("the layers stand on each other in a circle, or on a layer that is missing");
+  return ordered;
+}
+
+void mark_heads(std::map<LayerId, PlannedLayer>& layers, const Inventory& inventory) {
+  std::set<LayerId> parents;
+  for (const auto& [id, layer] : layers)
+    if (layer.parent) parents.insert(*layer.parent);
+  for (auto& [id, layer] : layers) layer.head = !parents.contains(id) || layer.role != LayerRole::image;
+  auto serve = [&](const LayerId& id, const std::string& whom) {
+    auto found = layers.find(id);
+    if (found == layers.end()) return;
+    found->second.head = true;
+    found->second.serves.push_back(whom);
+  };
+  for (const auto& [id, image] : inventory.images) {
+    if (!image.top) continue;
+    auto top = inventory.layers.find(*image.top);
+    if (top != inventory.layers.end()) serve(top->second.cache_id, "image " + display_name(image));
+  }
+  for (const auto& [id, container] : inventory.containers) {
+    auto mount = inventory.mounts.find(id);
+    if (mount == inventory.mounts.end()) continue;
+    serve(mount->second.mount_id, "container " + display_name(container));
+    if (mount->second.init_id) serve(*mount->second.init_id, "container " + display_name(container));
+  }
+}
+
+/// Adds up what the target will need, layer by layer; never less than what it will take.
+void estimate(Plan& plan, LayerForm source_form, const std::map<LayerId, LayerFacts>& facts, const TargetFacts& target) {
+  plan.needed_bytes = kFixedSlack;
+  plan.needed_inodes = 64;
+  std::map<LayerId, LayerFacts> view;  // what the layer shows in all, as an upper bound
+  for (const PlannedLayer& layer : plan.layers) {
+    const LayerFacts& own = facts.at(layer.id);
+    LayerFacts whole = own, changes = own;
+    if (layer.parent) {
+      const LayerFacts& below = view.at(*layer.parent);
+      if (source_form == LayerForm::delta) {
+        whole.bytes += below.bytes;
+        whole.entries += below.entries;
+        whole.directories += below.directories;
+      } else {
+        changes.bytes = own.bytes - std::min(own.bytes, below.bytes);
+        changes.entries = own.entries - std::min(own.entries, below.entries);
+        changes.directories = own.directories - std::min(own.directories, below.directories);
+      }
+    }
+    bool full = target.form == LayerForm::tree && !target.snapshots;
+    bool shared = target.reflink || (layer.immutable() && target.links);
+    const LayerFacts& written = full ? whole : changes;
+    bool linked = layer.immutable() && target.links;
+    std::uint64_t inodes = linked ? written.directories : written.entries;
+    if (!shared) plan.needed_bytes += written.bytes;
+    plan.needed_bytes += written.entries * kNameBytes + inodes * kInodeBytes + written.directories * kDirectoryBytes;
+    plan.needed_inodes += inodes + 8;
+    view.emplace(layer.id, std::move(whole));
+  }
+}
+
+Transfer transfer_of(const TargetFacts& target, bool immutable) {
+  if (immutable && target.links && !target.snapshots) return Transfer::hard_links;
+  if (target.reflink) return Transfer::reflinks;
+  return Transfer::copies;
+}
+
+void add_notes(Plan& plan, const Inventory& inventory) {
+  for (const auto& [id, container] : inventory.containers)
+    if (container.size_limit)
+      plan.notes.push_back("container " + display_name(container) + ": its size limit (" + *container.size_limit +
+                           ") is not carried to " + std::string(driver_name(plan.to)));
+  if (!plan.orphans.empty())
+    plan.notes.push_back(std::to_string(plan.orphans.size()) +
+                         " layers in the driver's home belong to no image and no container: they are left behind");
+  if (!inventory.foreign_containers.empty())
+    plan.notes.push_back(std::to_string(inventory.foreign_containers.size()) +
+                         " containers are of another driver and stay as they are, hidden from the engine");
+  for (const StoreProblem& problem : inventory.problems)
+    if (!problem.fatal) plan.notes.push_back(problem.what);
+  std::size_t cached = static_cast<std::size_t>(std::count_if(
+      plan.layers.begin(), plan.layers.end(), [](auto& l) { return l.role == LayerRole::build_cache; }));
+  if (cached)
+    plan.notes.push_back("the build cache comes along: " + std::to_string(cached) + " layers of its own keep their IDs");
+}
+
+}  // namespace
+
+Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map<LayerId, LayerFacts>& facts,
+               const TargetFacts& target) {
+  Plan plan;
+  plan.from = inventory.driver;
+  plan.to = target.kind;
+  LayerCollector collector(inventory, source_form, facts);
+  collector.collect();
+  mark_heads(collector.layers_, inventory);
+  for (const auto& [id, fact] : facts)
+    if (!collector.layers_.contains(id)) plan.orphans.push_back(id);
+  plan.layers = in_order(std::move(collector.layers_));
+  plan.images = inventory.images.size();
+  for (const auto& [id, image] : inventory.images) plan.tags += image.references.size();
+  plan.containers = inventory.containers.size();
+  plan.image_transfer = transfer_of(target, true);
+  plan.container_transfer = transfer_of(target, false);
+  plan.free_bytes = target.free_bytes;
+  plan.free_inodes = target.free_inodes;
+  plan.counts_inodes = target.counts_inodes;
+  estimate(plan, source_form, facts, target);
+  add_notes(plan, inventory);
+  return plan;
+}
+
+std::string describe(const PlannedLayer& layer) {
+  std::string text;
+  switch (layer.role) {
+    case LayerRole::image: text = "image layer " + short_id(layer.chain_id.value_or(layer.id)); break;
+    case LayerRole::init: text = "init layer " + short_id(layer.id); break;
+    case LayerRole::writable: text = "writable layer " + short_id(layer.id); break;
+    case LayerRole::build_cache: text = "build cache layer " + layer.id; break;
+  }
+  if (!layer.serves.empty()) text += " of " + layer.serves.front();
+  if (layer.serves.size() > 1) text += " and " + std::to_string(layer.serves.size() - 1) + " more";
+  return text;
+}
+
+std::string_view transfer_name(Transfer transfer) {
+  switch (transfer) {
+    case Transfer::hard_links: return "hard links";
+    case Transfer::reflinks: return "reflinks";
+    case Transfer::copies: return "copies";
+  }
+  return "";
+}
+
+}  // namespace drover

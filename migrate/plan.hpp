@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// What one layer of the source is like on disk.
+struct LayerFacts {
+  std::vector<LayerId> stack;  ///< as Driver::stack
+  std::uint64_t entries = 0;   ///< inodes below its root, directories included
+  std::uint64_t directories = 0;
+  std::uint64_t bytes = 0;     ///< allocated, each inode once
+};
+
+/// What the target's filesystem can do for us.
+struct TargetFacts {
+  DriverKind kind = DriverKind::overlay2;
+  LayerForm form = LayerForm::delta;
+  bool links = true;      ///< hard links from the source's files are possible (same filesystem and mount)
+  bool reflink = false;   ///< FICLONE from the source's files is possible
+  bool snapshots = false; ///< a layer can start as a snapshot of its parent
+  std::uint64_t free_bytes = 0, free_inodes = 0;
+  bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
+};
+
+enum class LayerRole { image, init, writable, build_cache };
+
+/// One unit of the work.
+struct PlannedLayer {
+  LayerId id;
+  std::optional<LayerId> parent;
+  LayerRole role = LayerRole::image;
+  std::optional<Digest> chain_id;  ///< of an image layer
+  std::vector<std::string> serves; ///< the images and containers that stand on it directly (tops and writable layers)
+  bool head = false;               ///< an image's top, or a layer nothing stands on: its whole view is compared
+  bool immutable() const { return role == LayerRole::image; }
+};
+
+/// How the bulk of the data gets across, for the reader of the plan.
+enum class Transfer { hard_links, reflinks, copies };
+
+/// Everything that a migration will do. Made without touching anything.
+struct Plan {
+  DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
+  std::vector<PlannedLayer> layers;  ///< parents before children
+  std::vector<LayerId> orphans;      ///< in the source's home, but of no image or container: left behind
+  std::uint64_t images = 0, tags = 0, containers = 0;
+  Transfer image_transfer = Transfer::copies, container_transfer = Transfer::copies;
+  std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate
+  std::uint64_t free_bytes = 0, free_inodes = 0;
+  bool counts_inodes = true;
+  std::vector<std::string> notes;     ///< what the user should know: what is left behind or cannot be kept
+  bool fits() const {
+    return needed_bytes <= free_bytes && (!counts_inodes || needed_inodes <= free_inodes);
+  }
+};
+
+/// Pure: the records, the facts about each layer in the source's home, and the target's, give the plan. Throws Error if a
+/// layer that is needed has no facts, or the layers do not form a forest.
+Plan make_plan(const Inventory&, LayerForm source_form, const std::map<LayerId, LayerFacts>&, const TargetFacts&);
+
+/// The layer's place in words: "image layer 4f5c... of app:1", "writable layer of web".
+std::string describe(const PlannedLayer&);
+
+std::string_view transfer_name(Transfer);
+
+}  // namespace drover

@@ -1,0 +1,199 @@
+#include <fcntl.h>
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "drivers/attributes.hpp"
+#include "drivers/sys/copy_content.hpp"
+#include "migrate/changes.hpp"
+#include "migrate/link_groups.hpp"
+#include "migrate/walk_pair.hpp"
+
+namespace drover {
+
+namespace {
+
+using Inode = LinkGroups::Inode;
+
+ViewDir plain_view(const Dir& tree) {
+  std::vector<OpenLayer> layers;
+  layers.push_back({tree.clone(), nullptr});
+  return View(std::move(layers), Marks::none).root();
+}
+
+/// Directories are told to the sink only once something in them, or they themselves, turn out to differ.
+class LazyDirectories {
+ public:
+  explicit LazyDirectories(ChangeSink& sink) : sink_(sink) {}
+
+  void descend(const Dir& at, std::string_view name, const struct stat& st, bool hides_past) {
+    levels_.push_back({at.clone(), std::string(name), st, hides_past, false});
+  }
+  void enter_all() {
+    for (Level& level : levels_) {
+      if (level.entered) continue;
+      sink_.enter({level.at, level.name, level.st}, level.hides_past);
+      level.entered = true;
+    }
+  }
+  void leave() {
+    if (levels_.back().entered) sink_.leave();
+    levels_.pop_back();
+  }
+
+ private:
+  struct Level {
+    Dir at;
+    std::string name;
+    struct stat st;
+    bool hides_past, entered;
+  };
+  ChangeSink& sink_;
+  std::deque<Level> levels_;
+};
+
+/// Names of one inode: how many the tree has, and how many of them were put.
+struct Names {
+  std::uint64_t seen = 0, put = 0;
+};
+
+class TreeReader : public PairVisitor {
+ public:
+  TreeReader(const TreeComparison& comparison, ChangeSink& sink)
+      : comparison_(comparison), sink_(sink), directories_(sink) {}
+
+  void start(const Dir& root) {
+    directories_.descend(root, "", root.stat(), false);
+    directories_.enter_all();
+  }
+
+  bool both(const PairEntry& now, const PairEntry& past, const std::string& path) override {
+    ++step_;
+    // Both maps must see every step, whatever else differs.
+    bool linked_alike = now_groups_.group_of(now.st, step_) == past_groups_.group_of(past.st, step_);
+    bool recorded = comparison_.recorded && comparison_.recorded(path);
+    if (S_ISDIR(now.st.st_mode)) {
+      bool was_directory = S_ISDIR(past.st.st_mode);
+      directories_.descend(now.holder(), now.entry.name, now.st, !was_directory);
+      if (recorded || !was_directory || !same_attributes(now.st, past.st) || !same_xattrs(now, past))
+        directories_.enter_all();
+      return true;
+    }
+    if (recorded || !linked_alike || changed(now, past)) return put(now);
+    note(now.st, false);
+    return false;
+  }
+
+  bool only_first(const PairEntry& now, const std::string&) override {
+    now_groups_.group_of(now.st, ++step_);
+    if (!S_ISDIR(now.st.st_mode)) return put(now);
+    directories_.descend(now.holder(), now.entry.name, now.st, false);
+    directories_.enter_all();
+    return true;
+  }
+
+  bool only_second(const PairEntry& past, const std::string&) override {
+    past_groups_.group_of(past.st, ++step_);
+    directories_.enter_all();
+    sink_.remove(past.entry.name);
+    return false;
+  }
+
+  void leave() override { directories_.leave(); }
+
+  /// Inodes some of whose names were put and some not.
+  std::set<Inode> torn_groups() const {
+    std::set<Inode> torn;
+    for (const auto& [inode, names] : names_)
+      if (names.put > 0 && names.put < names.seen) torn.insert(inode);
+    return torn;
+  }
+
+ private:
+  bool put(const PairEntry& now) {
+    note(now.st, true);
+    directories_.enter_all();
+    sink_.put({now.holder(), now.entry.name, now.st});
+    return false;
+  }
+
+  void note(const struct stat& st, bool put) {
+    if (st.st_nlink < 2) return;
+    Names& names = names_[{st.st_dev, st.st_ino}];
+    ++names.seen;
+    if (put) ++names.put;
+  }
+
+  static bool same_xattrs(const PairEntry& a, const PairEntry& b) {
+    return content_xattrs(a.holder(), a.entry.name, Marks::none, Marks::none) ==
+           content_xattrs(b.holder(), b.entry.name, Marks::none, Marks::none);
+  }
+
+  bool changed(const PairEntry& now, const PairEntry& past) {
+    if (now.st.st_dev == past.st.st_dev && now.st.st_ino == past.st.st_ino) return false;
+    if (!same_attributes(now.st, past.st)) return true;
+    if (S_ISLNK(now.st.st_mode) &&
+        now.holder().read_link(now.entry.name) != past.holder().read_link(past.entry.name))
+      return true;
+    if (!same_xattrs(now, past)) return true;
+    if (!comparison_.content || !S_ISREG(now.st.st_mode)) return false;
+    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
+    Fd a = now.holder().open_file(now.entry.name, kFlags),
+       b = past.holder().open_file(past.entry.name, kFlags);
+    return !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
+  }
+
+  const TreeComparison& comparison_;
+  ChangeSink& sink_;
+  LazyDirectories directories_;
+  LinkGroups now_groups_, past_groups_;
+  std::map<Inode, Names> names_;
+  std::uint64_t step_ = 0;
+};
+
+/// Puts every name of some inodes, a second time where need be, so that a writer links them all to one file.
+class GroupReader : public PairVisitor {
+ public:
+  GroupReader(const std::set<Inode>& inodes, ChangeSink& sink)
+      : inodes_(inodes), sink_(sink), directories_(sink) {}
+
+  void start(const Dir& root) { directories_.descend(root, "", root.stat(), false); }
+  bool both(const PairEntry&, const PairEntry&, const std::string&) override { return false; }
+  bool only_second(const PairEntry&, const std::string&) override { return false; }
+  bool only_first(const PairEntry& now, const std::string&) override {
+    if (S_ISDIR(now.st.st_mode)) {
+      directories_.descend(now.holder(), now.entry.name, now.st, false);
+      return true;
+    }
+    if (inodes_.contains({now.st.st_dev, now.st.st_ino})) {
+      directories_.enter_all();
+      sink_.put({now.holder(), now.entry.name, now.st});
+    }
+    return false;
+  }
+  void leave() override { directories_.leave(); }
+
+ private:
+  const std::set<Inode>& inodes_;
+  ChangeSink& sink_;
+  LazyDirectories directories_;
+};
+
+}  // namespace
+
+void read_tree(const Dir& layer, const Dir* parent, const TreeComparison& comparison, ChangeSink& sink) {
+  ViewDir now = plain_view(layer);
+  std::optional<ViewDir> past;
+  if (parent) past = plain_view(*parent);
+  TreeReader reader(comparison, sink);
+  reader.start(layer);
+  walk_pair(now, past ? &*past : nullptr, reader);
+  if (std::set<Inode> torn = reader.torn_groups(); !torn.empty()) {
+    GroupReader rest(torn, sink);
+    rest.start(layer);
+    walk_pair(now, nullptr, rest);
+  }
+}
+
+}  // namespace drover

@@ -1,0 +1,78 @@
+#include "migrate/walk_pair.hpp"
+
+#include <optional>
+#include <vector>
+
+#include "drivers/sys/interrupt.hpp"
+
+namespace drover {
+
+namespace {
+
+/// One directory of one side: its entries, and how far we are.
+struct Side {
+  ViewDir dir;
+  std::vector<ViewEntry> entries;
+  std::size_t next = 0;
+
+  explicit Side(ViewDir d) : dir(std::move(d)), entries(dir.entries()) {}
+  const ViewEntry* peek() const { return next < entries.size() ? &entries[next] : nullptr; }
+};
+
+struct Level {
+  std::optional<Side> first, second;
+  std::string path;
+};
+
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "/" + name;
+}
+
+}  // namespace
+
+void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor) {
+  std::vector<Level> levels;
+  levels.push_back({Side(first.clone()), second ? std::optional<Side>(second->clone()) : std::nullopt, ""});
+  while (!levels.empty()) {
+    check_interrupted();
+    Level& level = levels.back();
+    const ViewEntry* a = level.first ? level.first->peek() : nullptr;
+    const ViewEntry* b = level.second ? level.second->peek() : nullptr;
+    if (!a && !b) {
+      levels.pop_back();
+      visitor.leave();
+      continue;
+    }
+    if (a && b && a->name != b->name) (a->name < b->name ? b : a) = nullptr;
+    std::string path = join(level.path, a ? a->name : b->name);
+    struct stat st_a {
+    }, st_b{};
+    std::optional<ViewDir> below_a, below_b;
+    bool descend = false;
+    if (a) {
+      ++level.first->next;
+      st_a = level.first->dir.holder(*a).stat(a->name);
+    }
+    if (b) {
+      ++level.second->next;
+      st_b = level.second->dir.holder(*b).stat(b->name);
+    }
+    if (a && b)
+      descend = visitor.both({level.first->dir, *a, st_a}, {level.second->dir, *b, st_b}, path);
+    else if (a)
+      descend = visitor.only_first({level.first->dir, *a, st_a}, path);
+    else
+      descend = visitor.only_second({level.second->dir, *b, st_b}, path);
+    if (!descend) continue;
+    if (a && S_ISDIR(st_a.st_mode)) below_a = level.first->dir.sub(*a);
+    if (b && S_ISDIR(st_b.st_mode)) below_b = level.second->dir.sub(*b);
+    if (!below_a && !below_b) continue;
+    Level below;
+    if (below_a) below.first.emplace(std::move(*below_a));
+    if (below_b) below.second.emplace(std::move(*below_b));
+    below.path = std::move(path);
+    levels.push_back(std::move(below));
+  }
+}
+
+}  // namespace drover
