@@ -10,25 +10,24 @@ namespace {
 constexpr std::string_view kWorkloadNames[] = {"general", "write-heavy", "many-containers", "low-memory",
                                                "snapshots"};
 
-std::string why_not_in_engine(const DriverTraits& traits, const std::optional<EngineVersion>& engine) {
+std::string why_not_in_engine(DriverKind kind, const std::optional<EngineVersion>& engine) {
   std::string installed = engine ? "the installed engine (" + engine->text + ")" : "a current engine";
-  if (auto last = last_engine_with(traits.kind); last && (!engine || engine->major > *last))
+  if (auto last = last_engine_with(kind); last && (!engine || engine->major > *last))
     return installed + " no longer has it; the last that had it is " + std::to_string(*last);
-  return installed + " does not have it yet; the first that has it is " + std::to_string(traits.first_engine);
+  return installed + " does not have it yet";
 }
 
-bool engine_has(const DriverTraits& traits, const std::optional<EngineVersion>& engine) {
-  auto last = last_engine_with(traits.kind);
-  if (!engine) return !last;
-  return engine->major >= traits.first_engine && (!last || engine->major <= *last);
+bool engine_has(DriverKind kind, const std::optional<EngineVersion>& engine) {
+  const std::vector<DriverKind> known = priority_list(engine);
+  return std::find(known.begin(), known.end(), kind) != known.end();
 }
 
 RankedDriver judge(DriverKind kind, const Probe& probe, Workload workload,
                    const std::optional<EngineVersion>& engine) {
   const DriverTraits& traits = driver_traits(kind);
-  RankedDriver ranked{kind, probe, engine_has(traits, engine), 0, {}};
+  RankedDriver ranked{kind, probe, engine_has(kind, engine), 0, {}};
   if (!ranked.in_engine) {
-    ranked.why = why_not_in_engine(traits, engine);
+    ranked.why = why_not_in_engine(kind, engine);
   } else if (probe.usable == Probe::Usable::no) {
     ranked.why = probe.reason;
   } else {

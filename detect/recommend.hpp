@@ -34,7 +34,6 @@ struct DriverTraits {
   std::string_view density;     ///< how many containers a host carries
   std::string_view memory;
   std::string_view needs;
-  int first_engine;                                 ///< major version of the first engine that has it
   std::array<Verdict, kWorkloads.size()> verdicts;  ///< in the order of kWorkloads
   const Verdict& verdict(Workload w) const { return verdicts[static_cast<std::size_t>(w)]; }
 };

@@ -1,0 +1,92 @@
+#include "cmd/config_file.hpp"
+
+#include <unistd.h>
+
+#include <dtl/dtl.hpp>
+#include <filesystem>
+#include <sstream>
+#include <vector>
+
+#include "detect/small_file.hpp"
+#include "drivers/sys/dir.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  if (!text.empty() && text.back() != '\n') lines.back() += "\n\\ No newline at end of file";
+  return lines;
+}
+
+/// Opens a folder, making what is missing of it.
+Dir open_folder(const fs::path& folder) {
+  fs::path existing = folder;
+  while (!fs::exists(existing)) existing = existing.parent_path();
+  return Dir::open(existing.string()).make_path(folder.lexically_relative(existing).string(), 0755);
+}
+
+/// A name that nothing has yet: the first backup, the one from before drover, keeps the plain one.
+std::string backup_name(const Dir& dir, const std::string& name) {
+  std::string plain = name + ".drover-backup";
+  if (!dir.exists(plain)) return plain;
+  for (int i = 2;; ++i)
+    if (std::string numbered = plain + "." + std::to_string(i); !dir.exists(numbered)) return numbered;
+}
+
+}  // namespace
+
+ConfigFile::ConfigFile(std::string path) : path_(fs::absolute(path).lexically_normal().string()) {
+  target_ = resolved_path(path_);
+  std::error_code error;
+  if (fs::is_symlink(path_, error) && !fs::exists(path_, error))
+    throw Error("`" + path_ + "` is a symlink to nothing", "make the file that it points to, or remove it");
+  if (fs::exists(path_, error) && !fs::is_regular_file(path_, error))
+    throw Error("`" + path_ + "` is not a regular file");
+  if (auto text = read_small_file(path_)) {
+    exists_ = true;
+    text_ = std::move(*text);
+  }
+}
+
+std::string ConfigFile::diff(const std::string& new_text) const {
+  return unified_diff(exists_ ? path_ : "/dev/null", text_, path_, new_text);
+}
+
+std::optional<std::string> ConfigFile::replace(const std::string& new_text) const {
+  fs::path target = target_;
+  std::string name = target.filename().string();
+  Dir dir = open_folder(target.parent_path());
+  if (!exists_) {
+    dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
+    return std::nullopt;
+  }
+  struct stat st = dir.stat(name);
+  if (dir.read(name) != text_)
+    throw Error("`" + path_ + "` has changed in the meantime", "run the command again");
+  std::string backup = backup_name(dir, name);
+  dir.write_atomic(backup, text_, st.st_mode & 07777, st.st_uid, st.st_gid);
+  dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
+  return dir.path_of(backup);
+}
+
+std::string unified_diff(const std::string& old_name, const std::string& old_text,
+                         const std::string& new_name, const std::string& new_text) {
+  if (old_text == new_text) return {};
+  dtl::Diff<std::string> diff(lines_of(old_text), lines_of(new_text));
+  diff.onHuge();
+  diff.compose();
+  diff.composeUnifiedHunks();
+  std::ostringstream out;
+  out << "--- " << old_name << "\n+++ " << new_name << "\n";
+  diff.printUnifiedFormat(out);
+  return out.str();
+}
+
+}  // namespace drover

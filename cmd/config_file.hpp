@@ -1,0 +1,35 @@
+#pragma once
+#include <optional>
+#include <string>
+
+namespace drover {
+
+/// A user's configuration file that is to be replaced as a whole.
+class ConfigFile {
+ public:
+  /// Opens what is there; a missing file has an empty text. A symlink is followed: its target is what is
+  /// replaced. Throws Error if it cannot be read or is a symlink to nothing.
+  explicit ConfigFile(std::string path);
+
+  const std::string& path() const { return path_; }
+  bool exists() const { return exists_; }
+  const std::string& text() const { return text_; }
+
+  /// What would change, as `diff -u` shows it; empty if nothing would.
+  std::string diff(const std::string& new_text) const;
+
+  /// Replaces the text: the old file is kept beside it under a name of its own, the new one written aside,
+  /// synced and renamed; mode and owner stay. Missing folders are made. Gives back where the old file is
+  /// kept, if there was one.
+  std::optional<std::string> replace(const std::string& new_text) const;
+
+ private:
+  std::string path_, target_, text_;
+  bool exists_ = false;
+};
+
+/// The lines that differ between two texts, in the unified format with three lines of context.
+std::string unified_diff(const std::string& old_name, const std::string& old_text,
+                         const std::string& new_name, const std::string& new_text);
+
+}  // namespace drover

@@ -1,0 +1,24 @@
+#include "cmd/confirm.hpp"
+
+#include <unistd.h>
+
+#include <iostream>
+
+#include "cmd/context.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+bool confirm(Context& context, const std::string& question) {
+  if (context.yes) return true;
+  if (!::isatty(STDIN_FILENO))
+    throw Error(ExitCode::usage, "there is no terminal to ask on, so nothing was changed",
+                "add --yes to go on without being asked, or --dry-run to see only what would be done");
+  context.out.flush();
+  context.err << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+}  // namespace drover

@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+
+namespace drover {
+
+struct Context;
+
+/// Asks on the terminal ("Continue? [y/N]"); --yes is a yes. Without a terminal to ask on it throws Error
+/// (usage): what changes a host is never done unasked.
+bool confirm(Context&, const std::string& question = "Continue?");
+
+}  // namespace drover
