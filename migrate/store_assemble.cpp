@@ -13,7 +13,8 @@ struct Fault {
   std::string what;
   bool stops_engine = false;
   bool visible = false;  ///< the engine shows one of those, or the user gave it a name
-  std::set<std::string> images, containers;
+  enum class Rank { tagged, untagged, container };
+  std::set<std::pair<Rank, std::string>> concerns;
 };
 
 class Assembly {
@@ -54,8 +55,7 @@ class Assembly {
 
   /// A layer has one fault: the first one found explains the others.
   void note(const Digest& chain_id, const std::string& what, bool stops_engine = false) {
-    faults_.try_emplace(chain_id,
-                        Fault{"layer " + short_id(chain_id) + " " + what, stops_engine, false, {}, {}});
+    faults_.try_emplace(chain_id, Fault{"layer " + short_id(chain_id) + " " + what, stops_engine, false, {}});
   }
 
   void note_damaged_layers() {
@@ -157,7 +157,8 @@ class Assembly {
       bool visible = !image.references.empty() || loads(chain);
       for (const Digest& chain_id : chain)
         if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
-          fault->second.images.insert(display_name(image));
+          fault->second.concerns.emplace(
+              image.references.empty() ? Fault::Rank::untagged : Fault::Rank::tagged, display_name(image));
           fault->second.visible |= visible;
         }
     }
@@ -166,7 +167,7 @@ class Assembly {
       if (mount == db_.mounts.end()) continue;
       for (const Digest& chain_id : ancestry(mount->second.parent))
         if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
-          fault->second.containers.insert(display_name(container));
+          fault->second.concerns.emplace(Fault::Rank::container, display_name(container));
           fault->second.visible = true;
         }
     }
@@ -176,8 +177,8 @@ class Assembly {
     std::vector<Digest> unneeded;
     for (const auto& [chain_id, fault] : faults_) {
       bool fatal = fault.visible || fault.stops_engine;
-      std::vector<std::string> concerns(fault.images.begin(), fault.images.end());
-      concerns.insert(concerns.end(), fault.containers.begin(), fault.containers.end());
+      std::vector<std::string> concerns;
+      for (const auto& [rank, name] : fault.concerns) concerns.push_back(name);
       report(fault.what, std::move(concerns), fatal);
       if (!fatal) unneeded.push_back(chain_id);
     }
@@ -242,7 +243,8 @@ class Assembly {
       if (std::string fault = mount_fault(mount); !fault.empty()) {
         damaged.emplace(name, std::move(fault));
         if (!needed) continue;
-      } else if (is_digest(name) && !inventory_.containers.contains(name)) {
+      } else if (is_digest(name) && !inventory_.containers.contains(name) &&
+                 !damaged_containers_.contains(name)) {
         report("the writable layer of " + short_id(name) + " belongs to no container of " + driver(), {},
                false);
       }

@@ -22,18 +22,18 @@ const json& member(const json& object, const char* key) {
 }
 
 ImageRecord parse_image(const std::string& text, const Digest& id) {
-  if (sha256_hex(text) != id) throw Error("its content does not match its ID");
+  if (sha256_hex(text) != id) throw Error("does not match its ID");
   json config = parse_json(text);
   const json& rootfs = member(config, "rootfs");
-  if (!rootfs.is_object()) throw Error("its configuration names no rootfs");
+  if (!rootfs.is_object()) throw Error("names no rootfs");
   ImageRecord image;
   image.id = id;
   const json& diff_ids = member(rootfs, "diff_ids");
   if (diff_ids.is_null()) return image;
-  if (!diff_ids.is_array()) throw Error("its diff_ids are no list");
+  if (!diff_ids.is_array()) throw Error("has diff_ids that are no list");
   for (const json& item : diff_ids) {
     auto diff_id = item.is_string() ? parse_digest(item.get_ref<const std::string&>()) : std::nullopt;
-    if (!diff_id) throw Error("one of its diff_ids is no digest");
+    if (!diff_id) throw Error("has a diff ID that is no digest");
     image.diff_ids.push_back(*diff_id);
   }
   return image;
@@ -50,18 +50,15 @@ void read_images(const Dir& content, ImageDb& db) {
   for (const DirEntry& entry : content.list()) {
     if (!is_digest(entry.name)) continue;  // the engine's own temporary files
     RecordFile file = read_record_file(content, entry.name, kJsonLimit);
-    if (!file.text) {
-      db.damaged_images.emplace(entry.name, "its configuration " + file.wrong);
-      continue;
-    }
     try {
+      if (!file.text) throw Error(file.wrong);
       ImageRecord image = parse_image(*file.text, entry.name);
       std::vector<Digest> chain = chain_ids(image.diff_ids);
       if (!chain.empty()) image.top = chain.back();
       db.chains.emplace(entry.name, std::move(chain));
       db.images.emplace(entry.name, std::move(image));
     } catch (const Error& e) {
-      db.damaged_images.emplace(entry.name, e.what());
+      db.damaged_images.emplace(entry.name, std::string("its configuration ") + e.what());
     }
   }
 }

@@ -30,6 +30,13 @@ std::vector<SampleEntry> init_entries() {
   return entries;
 }
 
+/// "host:5000/app" of "host:5000/app:1"
+std::string repository_of(const std::string& reference) {
+  std::string name = reference.substr(0, reference.find('@'));
+  std::size_t tag = name.rfind(':'), last = name.rfind('/');
+  return tag == std::string::npos || (last != std::string::npos && tag < last) ? name : name.substr(0, tag);
+}
+
 }  // namespace
 
 SampleRoot::SampleRoot(const std::string& path, Files files)
@@ -116,7 +123,7 @@ void SampleRoot::tag(const std::string& reference, const Digest& image) {
 void SampleRoot::write_repositories() {
   nlohmann::ordered_json repositories = nlohmann::ordered_json::object();
   for (const auto& [reference, image] : references_)
-    repositories[reference.substr(0, reference.find_first_of(":@"))][reference] = "sha256:" + image;
+    repositories[repository_of(reference)][reference] = "sha256:" + image;
   store_.write_atomic("repositories.json", nlohmann::ordered_json{{"Repositories", repositories}}.dump(),
                       0600, ::getuid(), ::getgid());
 }
