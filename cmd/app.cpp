@@ -32,32 +32,41 @@ constexpr const char* kExitCodes =
 std::string version_text() {
   const char* mount_version = nullptr;
   mnt_get_library_version(&mount_version);
-  return std::string("drover " DROVER_VERSION "\n") +                                        //
-         "libmount " + mount_version + "\n" +                                              //
-         archive_version_string() + "\n" +                                                 //
-         "nettle " + std::to_string(nettle_version_major()) + "." + std::to_string(nettle_version_minor()) + "\n" +
-         "zlib " + zlibVersion() + "\n" +                                                  //
-         "zstd " + ZSTD_versionString() + "\n" +                                           //
+  return std::string("drover " DROVER_VERSION "\n") +  //
+         "libmount " + mount_version + "\n" +          //
+         archive_version_string() + "\n" +             //
+         "nettle " + std::to_string(nettle_version_major()) + "." + std::to_string(nettle_version_minor()) +
+         "\n" + "zlib " + zlibVersion() + "\n" +  //
+         "zstd " + ZSTD_versionString() + "\n" +  //
          "CLI11 " CLI11_VERSION;
 }
 
 }  // namespace
 
 int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
-  CLI::App app{"Tells what a container host's storage really is, chooses the best storage driver for it,\n"
-               "and moves images and containers from one storage driver to another.",
-               "drover"};
+  CLI::App app{
+      "Tells what a container host's storage really is, chooses the best storage driver for it,\n"
+      "and moves images and containers from one storage driver to another.",
+      "drover"};
   Context context{out, err};
   app.set_version_flag("--version", version_text(), "print the version and those of the linked libraries");
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(kExitCodes);
-  app.add_option("--data-root", context.data_root, "the engine's data root (default: found as the engine does)");
-  app.add_option("--config", context.config, "the engine's configuration file (default: /etc/docker/daemon.json)");
+  app.add_option("--data-root", context.data_root,
+                 "the engine's data root (default: found as the engine does)");
+  app.add_option("--config", context.config,
+                 "the engine's configuration file (default: /etc/docker/daemon.json)");
+  std::string format = "table";
+  app.add_option("--format", format, "of results: table or json")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("--progress", context.progress, "auto, plain, tty, none or json")
+      ->check(CLI::IsMember({"auto", "plain", "tty", "none", "json"}));
+  app.add_flag("-y,--yes", context.yes, "do not ask");
   bool quiet = false, verbose = false;
   app.add_flag("-q,--quiet", quiet, "print warnings and errors only");
   app.add_flag("-v,--verbose", verbose, "print each step");
   app.parse_complete_callback([&] {
+    context.json = format == "json";
     set_log_level(quiet ? LogLevel::quiet : verbose ? LogLevel::verbose : LogLevel::normal);
   });
   add_info(app, context);

@@ -7,14 +7,14 @@ namespace drover {
 
 /// What every command gets: where to write, and the options that all commands share. Tests pass their own.
 struct Context {
-  std::ostream& out;  ///< results
-  std::ostream& err;  ///< everything else
-  bool json = false;  ///< --format json
-  std::optional<std::string> data_root;  ///< --data-root
-  std::optional<std::string> config;     ///< --config
-  bool yes = false;                      ///< -y, --yes
-  std::string progress = "auto";         ///< --progress auto|plain|tty|none|json
-  int exit_code = 0;                     ///< of a command that ended without an Error
+  std::ostream& out;                       ///< results
+  std::ostream& err;                       ///< everything else
+  bool json = false;                       ///< --format json
+  std::optional<std::string> data_root{};  ///< --data-root
+  std::optional<std::string> config{};     ///< --config
+  bool yes = false;                        ///< -y, --yes
+  std::string progress = "auto";           ///< --progress auto|plain|tty|none|json
+  int exit_code = 0;                       ///< of a command that ended without an Error
 };
 
 }  // namespace drover

@@ -1,0 +1,165 @@
+#include "migrate/store_summary.hpp"
+
+#include <linux/openat2.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t kBuildKitIdSize = 25;
+
+/// The layers in a home. Drivers that drover does not open yet keep one entry a layer in a folder of their
+/// own.
+std::optional<std::vector<LayerId>> layers_in_home(const DataRoot& root, const Dir& dir,
+                                                   const DriverEntry& entry) {
+  std::string name(entry.name);
+  if (entry.open) return entry.open(root.path + "/" + name, root.owner)->layers();
+  std::optional<Dir> home = dir.try_sub(name);
+  if (home && entry.kind == DriverKind::aufs) home = home->try_sub("layers");
+  if (home && entry.kind == DriverKind::devicemapper) home = home->try_sub("metadata");
+  if (entry.kind == DriverKind::zfs) return std::nullopt;  // its layers are datasets, outside of the home
+  std::vector<LayerId> ids;
+  if (home)
+    for (const auto& e : home->list())
+      if (is_layer_id(e.name)) ids.push_back(e.name);
+  return ids;
+}
+
+std::set<LayerId> named_layers(const Inventory& inventory) {
+  std::set<LayerId> named;
+  for (const auto& [chain, layer] : inventory.layers) named.insert(layer.cache_id);
+  for (const auto& [name, mount] : inventory.mounts) {
+    named.insert(mount.mount_id);
+    if (mount.init_id) named.insert(*mount.init_id);
+  }
+  return named;
+}
+
+void count_home(StoreSummary& store, const std::vector<LayerId>& ids, const Inventory& inventory) {
+  std::set<LayerId> named = named_layers(inventory);
+  store.build_cache = store.orphans = 0;
+  for (const auto& id : ids)
+    if (!named.contains(id)) ++*(id.size() == kBuildKitIdSize ? store.build_cache : store.orphans);
+}
+
+/// How many containers name each driver.
+using ContainerDrivers = std::map<std::string, std::uint64_t>;
+
+ContainerDrivers container_drivers(const Inventory& inventory) {
+  ContainerDrivers drivers;
+  if (!inventory.containers.empty())
+    drivers[std::string(driver_name(inventory.driver))] = inventory.containers.size();
+  for (const auto& container : inventory.foreign_containers) ++drivers[container.driver];
+  return drivers;
+}
+
+void count_store(StoreSummary& store, const DataRoot& root, const Dir& dir, const DriverEntry& entry) {
+  try {
+    std::unique_ptr<Driver> home;
+    if (entry.open) home = entry.open(root.path + "/" + store.driver, root.owner);
+    Inventory inventory = read_inventory(dir, entry.kind, home.get());
+    store.images = inventory.images.size();
+    store.containers = inventory.containers.size();
+    store.layers = inventory.layers.size();
+    store.problems = std::move(inventory.problems);
+    if (auto ids = layers_in_home(root, dir, entry)) count_home(store, *ids, inventory);
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error& e) {
+    store.problems.push_back({e.what(), {}, true});
+  }
+}
+
+/// Inodes with several names, so that each is counted once.
+using SeenInodes = std::set<std::pair<dev_t, ino_t>>;
+
+std::uint64_t usage_below(int dir_fd, const std::string& path, SeenInodes& seen) {
+  std::uint64_t bytes = 0;
+  Dir dir(Fd(dir_fd), path);
+  for (const auto& entry : dir.list()) {
+    check_interrupted();
+    auto stat = dir.try_stat(entry.name);  // a running engine may have removed it
+    if (!stat) continue;
+    if (S_ISDIR(stat->st_mode)) {
+      int sub = open_beneath(dir.fd(), entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                             RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+      if (sub < 0) continue;  // a mount, or gone
+      bytes += usage_below(sub, dir.path_of(entry.name), seen);
+    } else if (stat->st_nlink > 1 && !seen.insert({stat->st_dev, stat->st_ino}).second) {
+      continue;
+    }
+    bytes += static_cast<std::uint64_t>(stat->st_blocks) * 512;
+  }
+  return bytes;
+}
+
+bool is_active(const std::string& driver, const CurrentDriver& current) {
+  return !current.containerd && driver == current.name;
+}
+
+}  // namespace
+
+std::uint64_t disk_usage(const Dir& dir) {
+  SeenInodes seen;
+  Dir own = dir.clone();
+  return usage_below(::fcntl(own.fd(), F_DUPFD_CLOEXEC, 0), dir.path(), seen);
+}
+
+std::string hidden_reason(const std::string& driver, const CurrentDriver& current,
+                          const std::optional<EngineVersion>& engine) {
+  const DriverEntry* entry = find_driver(driver);
+  if (!entry) return "drover knows no engine with a driver of this name";
+  auto list = priority_list(engine);
+  bool in_engine = std::find(list.begin(), list.end(), entry->kind) != list.end();
+  std::string version = engine ? "the installed engine " + engine->text : "a current engine";
+  auto last = last_engine_with(entry->kind);
+  std::string removed = last ? "; " + std::to_string(*last) + " was the last that had it" : "";
+  if (!in_engine) return version + " has no " + driver + removed;
+  if (is_active(driver, current)) return "";
+  if (current.containerd) return "the engine keeps its images in containerd's store (" + current.source + ")";
+  if (!current.kind && current.name.empty()) return "the engine does not start: " + current.source;
+  std::string used = "the engine uses " + current.name + " (" + current.source + ")";
+  if (entry->kind == DriverKind::vfs && current.source.find("prior") != std::string::npos)
+    used += "; it never finds vfs by itself";
+  return used;
+}
+
+std::vector<StoreSummary> summarize_stores(const DataRoot& root, const CurrentDriver& current,
+                                           const std::optional<EngineVersion>& engine, bool reflink,
+                                           bool with_bytes) {
+  std::vector<StoreSummary> stores;
+  auto dir = Dir::try_open(root.path);
+  if (!dir) return stores;
+  // Any driver's inventory names the drivers of all containers.
+  ContainerDrivers of_containers =
+      container_drivers(read_inventory(*dir, current.kind.value_or(DriverKind::overlay2), nullptr));
+  std::set<std::string> names;
+  for (auto& name : stores_on_disk(*dir)) names.insert(std::move(name));
+  for (DriverKind kind : current.homes) names.insert(std::string(driver_name(kind)));
+  for (const auto& [name, count] : of_containers) names.insert(name);
+  for (const auto& name : names) {
+    StoreSummary store;
+    store.driver = name;
+    store.active = is_active(name, current);
+    store.hidden_reason = hidden_reason(name, current, engine);
+    if (const DriverEntry* entry = find_driver(name))
+      count_store(store, root, *dir, *entry);
+    else if (auto found = of_containers.find(name); found != of_containers.end())
+      store.containers = found->second;
+    auto home = find_driver(name) ? dir->try_sub(name) : std::nullopt;
+    if (with_bytes) store.bytes = home ? disk_usage(*home) : 0;
+    store.bytes_shared = name == "btrfs" || (name == "vfs" && reflink);
+    stores.push_back(std::move(store));
+  }
+  std::stable_partition(stores.begin(), stores.end(), [](const StoreSummary& s) { return s.active; });
+  return stores;
+}
+
+}  // namespace drover
