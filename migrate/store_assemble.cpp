@@ -11,8 +11,8 @@ namespace {
 /// What is wrong with one layer, and who stands on it.
 struct Fault {
   std::string what;
-  bool stops_engine = false;
-  bool visible = false;  ///< the engine shows one of those, or the user gave it a name
+  bool stops_engine = false;  ///< a cycle: dockerd 20.10 follows it until its memory ends
+  bool visible = false;       ///< the engine shows one of those, or the user gave it a name
   enum class Rank { tagged, untagged, container };
   std::set<std::pair<Rank, std::string>> concerns;
 };

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -55,10 +56,11 @@ std::optional<Digest> parse_digest(std::string_view text) {
 
 nlohmann::json parse_json(const std::string& text) {
   try {
-    return nlohmann::json::parse(text, [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-      if (depth > kDeepest) throw Error("is nested too deep");
-      return true;
-    });
+    return nlohmann::json::parse(as_utf8(text),
+                                 [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+                                   if (depth > kDeepest) throw Error("is nested too deep");
+                                   return true;
+                                 });
   } catch (const nlohmann::json::exception& e) {
     throw Error("is no valid JSON");
   }

@@ -17,3 +17,8 @@ TEST_CASE("what steers a terminal, and bytes that are no UTF-8, are escaped") {
   CHECK(printable("\xe2\x82") == "\\xe2\\x82");
   CHECK(printable("\xc0\xaf\xed\xa0\x80\xf5") == "\\xc0\\xaf\\xed\\xa0\\x80\\xf5");
 }
+
+TEST_CASE("bytes that are no UTF-8 become replacement characters, all else stays") {
+  CHECK(drover::as_utf8("a\x1b\n caf\xc3\xa9") == "a\x1b\n caf\xc3\xa9");
+  CHECK(drover::as_utf8("caf\xe9!") == "caf\xef\xbf\xbd!");
+}

@@ -44,6 +44,15 @@ TEST_CASE("image configurations that are what their ID says, and yet are none") 
   CHECK(reason(std::string((16 << 20) + 1, ' ')) == "its configuration is larger than 16777216 bytes");
 }
 
+TEST_CASE("an image configuration with bytes that are no UTF-8 is read, as by the engine") {
+  StoreFixture fixture;
+  std::string config =
+      "{\"author\":\"Andr\xe9\",\"rootfs\":{\"diff_ids\":[\"sha256:" + fixture.base + "\"]}}";
+  fixture.tree.write(fixture.image(sha256_hex(config)), config);
+  CHECK(problem_of(fixture) == "");
+  CHECK(fixture.read().images.at(sha256_hex(config)).top == fixture.base);
+}
+
 TEST_CASE("a damaged image that nobody uses is passed over") {
   StoreFixture fixture;
   fixture.replace(fixture.image(fixture.untagged_image), "amd64", "arm64");

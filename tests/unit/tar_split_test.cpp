@@ -8,6 +8,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/sha256.hpp"
+#include "tests/support/sample_layer.hpp"
 #include "tests/support/tar_split_writer.hpp"
 
 using namespace drover;
@@ -103,6 +104,40 @@ TEST_CASE("a tar is rebuilt to the byte from its tar-split data and its files") 
   CHECK(rebuilt_bytes == tar.bytes);
   TarSplitReader again = reader_of(split_tar(tar.bytes));
   CHECK(find_changed_file(again, from(tar.files)) == "");
+}
+
+TEST_CASE("the tar of a made-up layer is rebuilt, whatever its entries are") {
+  std::vector<SampleEntry> entries = {
+      directory("d"),
+      file("d/content", std::string(1 << 20, 'c')),
+      file("d/empty", ""),
+      file("d/" + std::string(230, 'l'), "a name too long for a ustar header"),
+      file("caf\xe9", "latin1"),
+      file("caf\xc3\xa9 \xe2\x82\xac", "UTF-8"),
+      file("new\nline", "0123456789"),
+      symlink_to("d/symlink", std::string(200, 't')),
+      hard_link_to("d/hard", "d/content"),
+      fifo("d/fifo"),
+      whiteout("d/gone"),
+      opaque_directory("o"),
+  };
+  entries[1].uid = 3'000'000'000;
+  entries[2].mtime_s = -86'400;
+  Files files;
+  for (const SampleEntry& entry : entries)
+    if (entry.kind == SampleEntry::Kind::file) files[entry.path] = entry.data;
+  std::string tar = make_tar(entries);
+  CHECK(tar == make_tar(entries));
+  TarSplitReader reader = reader_of(split_tar(tar));
+  Rebuilt rebuilt = rebuild_tar(reader, from(files));
+  CHECK(rebuilt.problem == "");
+  CHECK(rebuilt.digest == sha256_hex(tar));
+  std::vector<std::string> names;
+  for (const TarSplitEntry& entry : entries_of(reader_of(split_tar(tar))))
+    if (entry.kind == TarSplitEntry::Kind::file) names.push_back(entry.name);
+  CHECK(names == std::vector<std::string>{"d/", "d/content", "d/empty", entries[3].path, entries[4].path,
+                                          entries[5].path, "new\nline", "d/symlink", "d/hard", "d/fifo",
+                                          "d/.wh.gone", "o/", "o/.wh..wh..opq"});
 }
 
 TEST_CASE("a file that is not as recorded ends the rebuild and is named") {
