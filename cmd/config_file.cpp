@@ -5,6 +5,7 @@
 #include <dtl/dtl.hpp>
 #include <filesystem>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "detect/small_file.hpp"
@@ -29,7 +30,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 Dir open_folder(const fs::path& folder) {
   fs::path existing = folder;
   while (!fs::exists(existing)) existing = existing.parent_path();
-  return Dir::open(existing.string()).make_path(folder.lexically_relative(existing).string(), 0755);
+  Dir dir = Dir::open(existing.string());
+  return existing == folder ? std::move(dir) : dir.make_path(folder.lexically_relative(existing).string(), 0755);
 }
 
 /// A name that nothing has yet: the first backup, the one from before drover, keeps the plain one.
@@ -86,7 +88,10 @@ std::string unified_diff(const std::string& old_name, const std::string& old_tex
   std::ostringstream out;
   out << "--- " << old_name << "\n+++ " << new_name << "\n";
   diff.printUnifiedFormat(out);
-  return out.str();
+  std::string text = out.str();
+  // Of an empty text there is no first line; dtl counts one.
+  if (std::size_t at = text.find("@@ -1,0 "); old_text.empty() && at != std::string::npos) text[at + 4] = '0';
+  return text;
 }
 
 }  // namespace drover

@@ -208,4 +208,17 @@ std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig& config) {
   return found;
 }
 
+std::vector<EngineConfig::Flag> flags_in_the_way(const EngineConfig& config, const std::string& driver,
+                                                 const std::string& new_text) {
+  std::vector<EngineConfig::Flag> found;
+  bool has_options = json_value_text(new_text, "storage-opts").has_value();
+  for (const EngineConfig::Flag& flag : conflicting_flags(config)) {
+    bool from_environment = flag.where.starts_with("environment ");
+    bool harmless = flag.name == "storage-opt" ? !has_options && storage_opt_fits(driver, flag.value)
+                                               : from_environment && flag.value == driver;
+    if (!harmless) found.push_back(flag);
+  }
+  return found;
+}
+
 }  // namespace drover

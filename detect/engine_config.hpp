@@ -52,4 +52,9 @@ bool storage_opt_fits(const std::string& driver, const std::string& option);
 /// Flags that would conflict with a driver in daemon.json (the engine refuses to start with both).
 std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig&);
 
+/// Those of them that keep the engine from starting, or from obeying, once daemon.json names `driver` and has
+/// this text.
+std::vector<EngineConfig::Flag> flags_in_the_way(const EngineConfig&, const std::string& driver,
+                                                 const std::string& new_text);
+
 }  // namespace drover

@@ -33,10 +33,7 @@ RankedDriver judge(DriverKind kind, const Probe& probe, Workload workload,
   } else {
     ranked.score = traits.verdict(workload).score;
     ranked.why = traits.verdict(workload).why;
-    if (probe.usable == Probe::Usable::with_limits) {
-      ranked.score = std::max(0, ranked.score - 1);
-      if (!probe.reason.empty()) ranked.why += "; limits here: " + probe.reason;
-    }
+    if (probe.usable == Probe::Usable::with_limits) ranked.score = std::max(0, ranked.score - 1);
   }
   return ranked;
 }

@@ -43,9 +43,9 @@ const DriverTraits& driver_traits(DriverKind);
 struct RankedDriver {
   DriverKind kind;
   Probe probe;
-  bool in_engine;  ///< the installed engine (a current one, if none is known) has this driver
-  int score;       ///< of the workload, less one for limits; 0 where it cannot be used
-  std::string why;
+  bool in_engine;   ///< the installed engine (a current one, if none is known) has this driver
+  int score;        ///< of the workload, less one for limits; 0 where it cannot be used
+  std::string why;  ///< for or against it; limits are in the probe's reason
   bool usable() const { return in_engine && probe.usable != Probe::Usable::no; }
 };
 

@@ -191,3 +191,18 @@ TEST_CASE("config_with_driver keeps the driver's own options and removes the oth
   std::string same = with_driver(R"({"storage-driver":"vfs", "storage-opts": ["size=1G" ] })", "vfs");
   CHECK(same == R"({"storage-driver":"vfs", "storage-opts": ["size=1G" ] })");
 }
+
+TEST_CASE("flags are in the way where the engine would not start, or not obey") {
+  auto in_the_way = [](const std::string& arguments, const std::string& text) {
+    HostTree host{{kUnit, "[Service]\nExecStart=/usr/bin/dockerd " + arguments + "\n"}};
+    return flags_in_the_way(read(host), "vfs", text).size();
+  };
+  const std::string plain = R"({"storage-driver": "vfs"})", with_opts = R"({"storage-opts": ["size=1G"]})";
+  CHECK(in_the_way("-s vfs", plain) == 1);
+  CHECK(in_the_way("--storage-opt size=1G", plain) == 0);
+  CHECK(in_the_way("--storage-opt size=1G", with_opts) == 1);
+  CHECK(in_the_way("--storage-opt dm.fs=xfs", plain) == 1);
+  CHECK(in_the_way("--data-root /x", plain) == 0);
+  CHECK(in_the_way("\nEnvironment=DOCKER_DRIVER=vfs", plain) == 0);
+  CHECK(in_the_way("\nEnvironment=DOCKER_DRIVER=zfs", plain) == 1);
+}

@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include "cmd/context.hpp"
+#include "cmd/selection.hpp"
+#include "detect/containerd_config.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+ContainerdConfig read_config(const Context& context) {
+  ContainerdConfig config = read_containerd_config("", context.config.value_or("/etc/containerd/config.toml"),
+                                                   installed_containerd());
+  if (context.data_root) config.root = *context.data_root;
+  return config;
+}
+
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
+  return text;
+}
+
+void add_remarks(Selection& selection, const ContainerdConfig& config) {
+  selection.remarks.push_back(
+      "this is the snapshotter of containerd's CRI plugin (Kubernetes, crictl); ctr, nerdctl and dockerd "
+      "choose theirs "
+      "themselves");
+  for (const std::string& store : containerd_stores(config.root)) {
+    if (store == selection.choice) continue;
+    selection.hides.push_back(store);
+    selection.remarks.push_back(
+        "there are snapshots of " + store + " in " + config.root +
+        ": containers stay with the snapshotter they were made with, and images are unpacked "
+        "again for " +
+        selection.choice +
+        " or must be pulled again; the old snapshots keep their space, and drover does not move "
+        "them");
+  }
+  if (config.cri_disabled)
+    selection.remarks.push_back(
+        "the CRI plugin is in disabled_plugins, so the setting has no effect until it is enabled");
+  if (!config.imports.empty())
+    selection.remarks.push_back("files that it imports may say otherwise: " + joined(config.imports));
+  if (!config.runtime_snapshotters.empty())
+    selection.remarks.push_back("runtimes with a snapshotter of their own keep it: " +
+                                joined(config.runtime_snapshotters));
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// A snapshotter that runs beside containerd is taken as it is: nothing here can try it.
+std::string choose_snapshotter(const Ranking& ranking, const SelectOptions& options,
+                               const ContainerdConfig& config) {
+  if (options.driver && has(config.proxy_snapshotters, *options.driver)) return *options.driver;
+  if (options.driver == "fuse-overlayfs")
+    throw Error(ExitCode::not_usable,
+                "cannot use fuse-overlayfs: it is no proxy plugin in `" + config.path + "`",
+                "install containerd-fuse-overlayfs and add it to [proxy_plugins]");
+  return choose(ranking, options).name;
+}
+
+}  // namespace
+
+Ranking containerd_ranking(const SelectOptions& options, const Context& context) {
+  std::vector<std::pair<std::string, DriverKind>> names = {{"overlayfs", DriverKind::overlay2},
+                                                           {"btrfs", DriverKind::btrfs},
+                                                           {"zfs", DriverKind::zfs},
+                                                           {"native", DriverKind::vfs}};
+  return rank_on(read_config(context).root, names, options.workload, std::nullopt);
+}
+
+Selection containerd_selection(const SelectOptions& options, const Context& context, const Ranking& ranking) {
+  ContainerdConfig config = read_config(context);
+  Selection selection{.choice = choose_snapshotter(ranking, options, config),
+                      .current = config.snapshotter,
+                      .current_source = config.configured ? config.path : "containerd's default",
+                      .hides = {},
+                      .removed = {},
+                      .remarks = {},
+                      .file = ConfigFile(config.path),
+                      .new_text = {},
+                      .check = {},
+                      .next = "it takes effect when containerd starts again: systemctl restart containerd"};
+  with_context("cannot edit `" + config.path + "`",
+               [&] { selection.new_text = containerd_config_with_snapshotter(config, selection.choice); });
+  selection.in_force = config.snapshotter == selection.choice && (config.configured || !options.driver);
+  add_remarks(selection, config);
+  return selection;
+}
+
+}  // namespace drover
