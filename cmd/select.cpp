@@ -30,10 +30,12 @@ const EngineEntry& find_engine(const std::string& name) {
 }
 
 /// Checks and writes; false if the user said no.
-bool write_down(const Selection& selection, Context& context, SelectResult& result) {
-  if (selection.check)
-    if (std::string remark = selection.check(selection.new_text); !remark.empty() && !context.json)
-      context.out << "\nNote: " << remark << ".\n";
+bool write_down(Selection& selection, Context& context, SelectResult& result) {
+  std::string remark = selection.check ? selection.check(selection.new_text) : "";
+  if (!remark.empty()) {
+    selection.remarks.push_back(remark);
+    if (!context.json) context.out << "\nNote: " << remark << ".\n";
+  }
   if (!confirm(context)) return false;
   result.backup = selection.file.replace(selection.new_text);
   result.changed = true;
@@ -82,7 +84,6 @@ int run_select(const SelectOptions& options, Context& context) {
 void add_select(CLI::App& app, Context& context) {
   auto options = std::make_shared<SelectOptions>();
   auto workload = std::make_shared<std::string>("general");
-  auto format = std::make_shared<std::string>("table");
   CLI::App* cmd =
       app.add_subcommand("select", "choose the storage driver and write it to the engine's configuration");
   std::vector<std::string> workloads;
@@ -99,12 +100,8 @@ void add_select(CLI::App& app, Context& context) {
       ->check(CLI::IsMember(std::vector<std::string>{"docker", "podman", "containerd"}));
   cmd->add_flag("--explain", options->explain, "show all drivers side by side, and change nothing");
   cmd->add_flag("--dry-run", options->dry_run, "show what would change as a diff, and change nothing");
-  cmd->add_flag("-y,--yes", context.yes, "do not ask");
-  cmd->add_option("--format", *format, "table or json")
-      ->check(CLI::IsMember(std::vector<std::string>{"table", "json"}));
-  cmd->callback([options, workload, format, &context] {
+  cmd->callback([options, workload, &context] {
     options->workload = *find_workload(*workload);
-    context.json = *format == "json";
     context.exit_code = run_select(*options, context);
   });
 }

@@ -27,19 +27,22 @@ void check_storage_opts(const std::string& driver, const std::vector<std::string
   }
 }
 
+/// "--storage-driver vfs (unit docker.service (...))"
+std::string flag_text(const EngineConfig::Flag& flag) {
+  constexpr std::string_view variable = "environment DOCKER_DRIVER of ";
+  if (flag.where.starts_with(variable))
+    return "DOCKER_DRIVER=" + flag.value + " in the environment of " + flag.where.substr(variable.size()) +
+           ", which wins over the file";
+  return "--" + flag.name + " " + flag.value + " on the command line of " + flag.where +
+         ", and the engine does not start with both";
+}
+
 void refuse_flags(const EngineConfig& config, const std::vector<EngineConfig::Flag>& flags) {
   if (flags.empty()) return;
   std::string named;
-  for (const EngineConfig::Flag& flag : flags) {
-    bool from_environment = flag.where.starts_with("environment ");
-    named += named.empty() ? "" : " and ";
-    named += from_environment ? flag.where + " = " + flag.value
-                              : "--" + flag.name + " " + flag.value + " from " + flag.where;
-  }
-  throw Error(
-      "cannot choose the driver in `" + config.config_path + "`: the engine also gets " + named +
-          ", and refuses to start with both or does not obey the file",
-      "take that out first (systemctl edit docker.service, or the file named; then systemctl daemon-reload)");
+  for (const EngineConfig::Flag& flag : flags) named += (named.empty() ? "" : "; ") + flag_text(flag);
+  throw Error("cannot choose the driver in `" + config.config_path + "`: there is " + named,
+              "take it out there first (after a change to a unit: systemctl daemon-reload)");
 }
 
 void refuse_containerd(const EngineConfig& config, const CurrentDriver& current) {

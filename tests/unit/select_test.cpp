@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -222,4 +223,53 @@ TEST_CASE("select --engine containerd edits the snapshotter in place") {
   CHECK_FALSE(contains(run.out, "snapshots of btrfs in"));
   CHECK(select(host, {"--engine", "containerd", "-s", "fuse-overlayfs", "-y"}).code == 10);
   CHECK(select(host, {"--engine", "containerd", "-s", "overlay2", "-y"}).code == 2);
+}
+
+namespace {
+/// Puts a dockerd of our own first in PATH.
+class FakeEngine {
+ public:
+  explicit FakeEngine(const std::string& script) : bin_{{"/dockerd", "#!/bin/sh\n" + script}} {
+    ::chmod(bin_.path("/dockerd").c_str(), 0755);
+    if (const char* path = std::getenv("PATH")) saved_ = path;
+    ::setenv("PATH", (bin_.root() + ":" + saved_).c_str(), 1);
+  }
+  ~FakeEngine() { ::setenv("PATH", saved_.c_str(), 1); }
+  FakeEngine(const FakeEngine&) = delete;
+  FakeEngine& operator=(const FakeEngine&) = delete;
+
+ private:
+  HostTree bin_;
+  std::string saved_;
+};
+}  // namespace
+
+TEST_CASE("an engine that can check a configuration is asked before it is written") {
+  FakeEngine engine(
+      "[ \"$1\" = --version ] && echo 'Docker version 28.0.1, build x' && exit 0\n"
+      "[ \"$1 $2\" = '--validate --config-file' ] || exit 9\n"
+      "grep -q storage-driver \"$3\" || exit 8\n"
+      "grep -q bad \"$3\" || exit 0\n"
+      "echo 'unable to configure: unknown directive bad' >&2; exit 1\n");
+  HostTree host{{"/config", "{}\n"}};
+  Run run = select(host, {"-s", "vfs", "-y"});
+  CHECK_MESSAGE(run.code == 0, run.err);
+  CHECK_FALSE(contains(run.out, "check"));
+  HostTree refused{{"/config", "{\"bad\": 1}\n"}};
+  run = select(refused, {"-s", "vfs", "-y"});
+  CHECK(run.code == 1);
+  CHECK(contains(run.err, "unknown directive bad"));
+  CHECK(refused.read("/config") == "{\"bad\": 1}\n");
+  CHECK(refused.names("").size() == 1);
+  CHECK(select(host, {"-s", "aufs", "-y"}).code == 10);
+}
+
+TEST_CASE("an engine that is too old to check a configuration is said to be") {
+  FakeEngine engine(
+      "[ \"$1\" = --version ] && echo 'Docker version 20.10.24+dfsg1, build x' && exit 0\n"
+      "echo 'unknown flag: --validate' >&2; exit 125\n");
+  HostTree host;
+  Run run = select(host, {"-s", "vfs", "-y"});
+  CHECK(run.code == 0);
+  CHECK(contains(run.out, "dockerd 20.10.24+dfsg1 cannot check a configuration"));
 }
