@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "cmd/context.hpp"
 #include "cmd/selection.hpp"
@@ -52,14 +53,27 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// A snapshotter that runs beside containerd is taken as it is: nothing here can try it.
+/// Snapshotters that are of no use until somebody sets them up, and what that takes.
+constexpr std::pair<const char*, const char*> kToSetUp[] = {
+    {"fuse-overlayfs",
+     "install containerd-fuse-overlayfs and name its socket in [proxy_plugins.fuse-overlayfs]"},
+    {"devmapper",
+     "make a thin pool and name it (pool_name) in [plugins.'io.containerd.snapshotter.v1.devmapper']"},
+    {"blockfile", "set scratch_file in [plugins.'io.containerd.snapshotter.v1.blockfile']"},
+};
+
+/// A snapshotter that somebody has set up is taken as it is: nothing here can try it.
 std::string choose_snapshotter(const Ranking& ranking, const SelectOptions& options,
                                const ContainerdConfig& config) {
-  if (options.driver && has(config.proxy_snapshotters, *options.driver)) return *options.driver;
-  if (options.driver == "fuse-overlayfs")
-    throw Error(ExitCode::not_usable,
-                "cannot use fuse-overlayfs: it is no proxy plugin in `" + config.path + "`",
-                "install containerd-fuse-overlayfs and add it to [proxy_plugins]");
+  bool tried =
+      !options.driver || std::any_of(ranking.drivers.begin(), ranking.drivers.end(),
+                                     [&](const NamedDriver& d) { return d.name == *options.driver; });
+  if (tried) return choose(ranking, options).name;
+  if (has(config.set_up, *options.driver)) return *options.driver;
+  for (const auto& [name, fix] : kToSetUp)
+    if (name == *options.driver)
+      throw Error(ExitCode::not_usable,
+                  "cannot use " + *options.driver + ": `" + config.path + "` does not set it up", fix);
   return choose(ranking, options).name;
 }
 

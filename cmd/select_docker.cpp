@@ -167,7 +167,8 @@ Selection docker_selection(const SelectOptions& options, const Context& context,
                       .file = ConfigFile(config.config_path),
                       .new_text = {},
                       .check = validate,
-                      .next = "it takes effect when the engine starts again: systemctl restart docker"};
+                      .next = std::string("it takes effect when the engine starts again: systemctl ") +
+                              (::geteuid() == 0 ? "" : "--user ") + "restart docker"};
   selection.new_text =
       config_with_driver(selection.file.text(), chosen.name, options.storage_opts, &selection.removed);
   selection.in_force = is_in_force(config, current, options, chosen.name, selection.new_text);

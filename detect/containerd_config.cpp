@@ -46,6 +46,21 @@ int file_version(const std::string& text, std::optional<int> engine_major) {
   return static_cast<int>(toml_integer(text, {"version"}).value_or(1));
 }
 
+std::vector<std::string> snapshotters_set_up(const std::string& text) {
+  std::vector<std::string> found;
+  for (const std::string& name : toml_keys(text, {"proxy_plugins"}))
+    if (toml_string(text, {"proxy_plugins", name, "type"}) == "snapshot") found.push_back(name);
+  constexpr std::string_view prefix = "io.containerd.snapshotter.v1.";
+  for (const std::string& plugin : toml_keys(text, {"plugins"})) {
+    if (!plugin.starts_with(prefix) || toml_keys(text, {"plugins", plugin}).empty()) continue;
+    // devmapper does not load without the name of its pool.
+    std::string name = plugin.substr(prefix.size());
+    if (name != "devmapper" || !toml_string(text, {"plugins", plugin, "pool_name"}).value_or("").empty())
+      found.push_back(name);
+  }
+  return found;
+}
+
 void read_settings(ContainerdConfig& config, std::optional<int> engine_major) {
   const std::string& text = config.text;
   config.version = file_version(text, engine_major);
@@ -58,9 +73,7 @@ void read_settings(ContainerdConfig& config, std::optional<int> engine_major) {
   for (const std::string& plugin : toml_strings(text, {"disabled_plugins"}))
     if (plugin == "cri" || plugin == kCri || plugin == kCriImages) config.cri_disabled = true;
   config.imports = toml_strings(text, {"imports"});
-  for (const std::string& name : toml_keys(text, {"proxy_plugins"}))
-    if (toml_string(text, {"proxy_plugins", name, "type"}) == "snapshot")
-      config.proxy_snapshotters.push_back(name);
+  config.set_up = snapshotters_set_up(text);
   TomlPath runtimes = runtimes_table(config.version);
   for (const std::string& name : toml_keys(text, runtimes))
     if (auto own = toml_string(text, below(below(runtimes, name), "snapshotter")); own && !own->empty())

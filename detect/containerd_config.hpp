@@ -19,8 +19,10 @@ struct ContainerdConfig {
   std::string snapshotter;  ///< as configured, or the default
   bool configured = false;
   bool cri_disabled = false;
-  std::vector<std::string> imports;               ///< other files that are read as well
-  std::vector<std::string> proxy_snapshotters;    ///< snapshotters that run outside of containerd
+  std::vector<std::string> imports;  ///< other files that are read as well
+  /// Snapshotters that somebody has set up: those that run beside containerd, and built-in ones with
+  /// settings.
+  std::vector<std::string> set_up;
   std::vector<std::string> runtime_snapshotters;  ///< runtimes with one of their own: "kata: devmapper"
 };
 

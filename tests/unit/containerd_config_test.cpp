@@ -61,11 +61,13 @@ TEST_CASE("what else in containerd's file matters is found") {
   ContainerdConfig config = read(
       "version = 2\ndisabled_plugins = [\"cri\"]\nimports = [\"/etc/c.d/*.toml\"]\n"
       "[proxy_plugins.stargz]\ntype = \"snapshot\"\n[proxy_plugins.x]\ntype = \"content\"\n"
+      "[plugins.\"io.containerd.snapshotter.v1.blockfile\"]\nfs_type = \"ext4\"\n"
+      "[plugins.\"io.containerd.snapshotter.v1.devmapper\"]\npool_name = \"\"\n"
       "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.kata]\nsnapshotter = \"devmapper\"\n"
       "[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n");
   CHECK(config.cri_disabled);
   CHECK(config.imports == std::vector<std::string>{"/etc/c.d/*.toml"});
-  CHECK(config.proxy_snapshotters == std::vector<std::string>{"stargz"});
+  CHECK(config.set_up == std::vector<std::string>{"stargz", "blockfile"});
   CHECK(config.runtime_snapshotters == std::vector<std::string>{"kata: devmapper"});
 }
 

@@ -222,6 +222,7 @@ TEST_CASE("select --engine containerd edits the snapshotter in place") {
   CHECK(contains(run.out, "snapshots of overlayfs in"));
   CHECK_FALSE(contains(run.out, "snapshots of btrfs in"));
   CHECK(select(host, {"--engine", "containerd", "-s", "fuse-overlayfs", "-y"}).code == 10);
+  CHECK(select(host, {"--engine", "containerd", "-s", "devmapper", "-y"}).code == 10);
   CHECK(select(host, {"--engine", "containerd", "-s", "overlay2", "-y"}).code == 2);
 }
 
