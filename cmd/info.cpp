@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -16,19 +18,21 @@ struct InfoOptions {
 };
 
 int run_info(const InfoOptions& options, Context& context) {
-  InfoReport report{make_report(context.data_root, context.config), {}};
+  InfoReport report{make_report(context.data_root, context.config), std::nullopt};
   HostReport& host = report.host;
   try {
     report.stores = summarize_stores(host.root, host.current, host.engine,
                                      host.backing.reflink.value_or(false), !options.no_size);
   } catch (const SystemError& e) {
-    host.troubles.push_back(std::string("the stores are not told: ") + e.what());
+    add_trouble(host.troubles, e.what());
   }
   if (context.json)
     print_info_json(context.out, report);
   else
     print_info_text(context.out, report);
   for (const auto& trouble : host.troubles) log_warning(trouble);
+  if (!host.troubles.empty() && ::geteuid() != 0)
+    log_warning("some of it only root can tell: run drover as root");
   if (host.troubles.empty()) return static_cast<int>(ExitCode::done);
   return static_cast<int>(ExitCode::partial);
 }

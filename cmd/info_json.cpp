@@ -34,7 +34,7 @@ Json names(const std::vector<DriverKind>& kinds) {
 
 Json engine_json(const HostReport& host) {
   return {{"installed", host.engine ? Json(host.engine->text) : Json(nullptr)},
-          {"running", host.engine_running},
+          {"running", nullable(host.engine_running)},
           {"holder", nullable(host.engine_holder)},
           {"config", host.config.config_path},
           {"config_exists", host.config.config_exists}};
@@ -111,7 +111,8 @@ Json other_json(const OtherStore& store) {
 void print_info_json(std::ostream& out, const InfoReport& report) {
   const HostReport& host = report.host;
   Json stores = Json::array(), drivers = Json::array(), others = Json::array();
-  for (const auto& store : report.stores) stores.push_back(store_json(store));
+  if (report.stores)
+    for (const auto& store : *report.stores) stores.push_back(store_json(store));
   auto recommended = recommended_driver(host.drivers);
   for (const auto& ranked : host.drivers) drivers.push_back(driver_json(ranked, ranked.kind == recommended));
   for (const auto& store : host.other_stores) others.push_back(other_json(store));

@@ -1,5 +1,6 @@
 #pragma once
 #include <iosfwd>
+#include <optional>
 #include <vector>
 
 #include "detect/report.hpp"
@@ -10,7 +11,7 @@ namespace drover {
 /// What `drover info` tells: the host's report, and the stores in the data root.
 struct InfoReport {
   HostReport host;
-  std::vector<StoreSummary> stores;
+  std::optional<std::vector<StoreSummary>> stores;  ///< nothing: they cannot be read
 };
 
 /// In the manner of `docker info`.

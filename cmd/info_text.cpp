@@ -29,8 +29,8 @@ void print_host(InfoLines& lines, const HostFacts& host) {
 void print_engine(InfoLines& lines, const HostReport& host) {
   lines.heading(0, "Engine");
   lines.line(1, "Installed", host.engine ? host.engine->text : "none found in PATH");
-  std::string running = host.engine_running ? "true" : "false";
-  if (host.engine_running) running += host.engine_holder ? ", " + *host.engine_holder : "";
+  std::string running = !host.engine_running ? "not known" : *host.engine_running ? "true" : "false";
+  if (host.engine_holder) running += ", " + *host.engine_holder;
   lines.line(1, "Running", running);
   lines.line(1, "Configuration", host.config.config_path + (host.config.config_exists ? "" : " (absent)"));
 }
@@ -60,14 +60,15 @@ void print_root(InfoLines& lines, const HostReport& host) {
 }
 
 void print_driver(InfoLines& lines, const HostReport& host) {
-  std::string name = host.current.name.empty() ? "none" : host.current.name;
+  bool known = !host.current.source.empty();
+  std::string name = !known ? "not known" : host.current.name.empty() ? "none" : host.current.name;
   lines.line(0, "Storage Driver", name + (host.current.containerd ? " (containerd snapshotter)" : ""));
-  if (!host.current.source.empty()) lines.line(1, "Chosen By", host.current.source);
+  if (known) lines.line(1, "Chosen By", host.current.source);
   for (const auto& ranked : host.drivers) {
     if (ranked.kind != host.current.kind) continue;
     for (const auto& [key, value] : status_lines(ranked.probe, host.engine)) lines.line(1, key, value);
     if (DriverAnswer a = driver_answer(ranked); a.level == Probe::Usable::no)
-      lines.line(1, "Warning", "not usable here: " + a.reason);
+      lines.line(1, "Warning", a.reason);
   }
   for (const auto& flag : conflicting_flags(host.config))
     if (host.config.driver)
@@ -80,7 +81,10 @@ std::string size_text(const StoreSummary& store) {
   return (store.bytes_shared && *store.bytes != 0 ? "<= " : "") + human_size(*store.bytes);
 }
 
-void print_stores(std::ostream& out, InfoLines& lines, const std::vector<StoreSummary>& stores) {
+void print_stores(std::ostream& out, InfoLines& lines,
+                  const std::optional<std::vector<StoreSummary>>& known) {
+  if (!known) return lines.line(0, "Stores", "not known");
+  const std::vector<StoreSummary>& stores = *known;
   if (stores.empty()) return lines.line(0, "Stores", "none");
   lines.heading(0, "Stores");
   Table table({"DRIVER", "ACTIVE", "IMAGES", "CONTAINERS", "LAYERS", "BUILD CACHE", "ORPHANED", "SIZE"});

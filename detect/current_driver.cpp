@@ -57,7 +57,16 @@ void choose_by_priority(CurrentDriver& current, const DataRoot& root, const std:
         current.source = "priority list: nothing is configured and no driver has data";
         return;
       }
-  current.source = "none: no driver of the engine's priority list works here";
+  current.source = "no driver of the engine's priority list works here";
+}
+
+void look_for_homes(CurrentDriver& current, const DataRoot& root, const std::vector<K>& list) {
+  auto dir = Dir::try_open(root.path);
+  if (!dir) return;
+  for (const auto& entry : driver_table())
+    if (has_entries(*dir, entry.kind)) current.homes.push_back(entry.kind);
+  for (K kind : list)
+    if (kind != K::vfs && has_entries(*dir, kind)) current.priors.push_back(kind);
 }
 
 void use_containerd(CurrentDriver& current, const std::string& snapshotter, const std::string& source) {
@@ -89,14 +98,13 @@ CurrentDriver find_current_driver(const DataRoot& root, const EngineConfig& conf
                                   const std::optional<EngineVersion>& engine) {
   CurrentDriver current;
   std::vector<K> list = priority_list(engine);
-  if (auto dir = Dir::try_open(root.path)) {
-    for (const auto& entry : driver_table())
-      if (has_entries(*dir, entry.kind)) current.homes.push_back(entry.kind);
-    for (K kind : list)
-      if (kind != K::vfs && has_entries(*dir, kind)) current.priors.push_back(kind);
+  auto configured = configured_driver(root, config);
+  try {
+    look_for_homes(current, root, list);
+  } catch (const SystemError&) {
+    if (!configured) throw;  // what is configured counts whatever lies on the disk
   }
   int major = engine ? engine->major : 99;
-  auto configured = configured_driver(root, config);
   if (config.containerd_snapshotter == true && major >= 24) {
     use_containerd(current, configured ? configured->value : "overlayfs",
                    config.config_path + " (features.containerd-snapshotter)");
@@ -116,8 +124,8 @@ CurrentDriver find_current_driver(const DataRoot& root, const EngineConfig& conf
     return current;
   }
   if (current.priors.size() > 1) {
-    current.source = "none: several drivers have data (" + join_names(current.priors) +
-                     "), and the engine refuses to start until one is configured";
+    current.source = "several drivers have data (" + join_names(current.priors) +
+                     ") and none is configured, so the engine does not start";
     return current;
   }
   if (current.priors.size() == 1) {

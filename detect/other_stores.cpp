@@ -1,5 +1,7 @@
 #include "detect/other_stores.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -73,8 +75,9 @@ std::vector<OtherStore> containerd(const std::string& docker_data_root) {
     if (config.exists) store.config = config.path;
     store.configured = store.driver == config.snapshotter;
   }
-  add_containerd(found, docker_data_root + "/containerd/daemon",
-                 "of the containerd that dockerd starts for itself");
+  if (::access(docker_data_root.c_str(), R_OK | X_OK) == 0)
+    add_containerd(found, docker_data_root + "/containerd/daemon",
+                   "of the containerd that dockerd starts for itself");
   return found;
 }
 
@@ -116,7 +119,8 @@ std::vector<OtherStore> find_other_stores(const std::string& docker_data_root,
       auto more = find();
       found.insert(found.end(), more.begin(), more.end());
     } catch (const Error& e) {
-      troubles.push_back(e.what());
+      if (std::find(troubles.begin(), troubles.end(), e.what()) == troubles.end())
+        troubles.push_back(e.what());
     }
   };
   add([] { return podman(); });

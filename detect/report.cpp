@@ -50,13 +50,23 @@ std::vector<std::string> module_filesystems(const std::string& kernel,
   return {kinds.begin(), kinds.end()};
 }
 
-/// Runs one part of the report; what goes wrong is told, not fatal.
+/// Runs one part of the report; what goes wrong is told once, not fatal.
 template <class F>
 void part(HostReport& report, F&& f) {
   try {
     f();
   } catch (const Error& e) {
-    report.troubles.push_back(e.what());
+    add_trouble(report.troubles, e.what());
+  }
+}
+
+void look_at_config(HostReport& report, const std::optional<std::string>& config_path) {
+  try {
+    report.config = read_engine_config(config_path);
+  } catch (const Error& e) {
+    report.config.config_path = config_path.value_or("/etc/docker/daemon.json");
+    report.config.config_exists = true;
+    add_trouble(report.troubles, e.what());
   }
 }
 
@@ -67,6 +77,10 @@ void look_at_drivers(HostReport& report) {
 }
 
 }  // namespace
+
+void add_trouble(std::vector<std::string>& troubles, const std::string& text) {
+  if (std::find(troubles.begin(), troubles.end(), text) == troubles.end()) troubles.push_back(text);
+}
 
 HostFacts read_host_facts() {
   HostFacts facts;
@@ -82,12 +96,12 @@ HostReport make_report(const std::optional<std::string>& data_root,
   HostReport report;
   report.host = read_host_facts();
   report.engine = installed_engine();
-  part(report, [&] { report.config = read_engine_config(config_path); });
+  look_at_config(report, config_path);
   report.root = find_data_root(data_root, report.config);
   report.backing = probe_backing(report.root.path);
   part(report, [&] {
     report.engine_running = EngineLock::held(report.root.path);
-    if (report.engine_running) report.engine_holder = EngineLock::holder(report.root.path);
+    if (*report.engine_running) report.engine_holder = EngineLock::holder(report.root.path);
   });
   part(report, [&] { report.current = find_current_driver(report.root, report.config, report.engine); });
   look_at_drivers(report);

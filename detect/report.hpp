@@ -24,7 +24,7 @@ struct HostReport {
   HostFacts host;
   EngineConfig config;
   std::optional<EngineVersion> engine;
-  bool engine_running = false;               ///< the lock of the data root is held
+  std::optional<bool> engine_running;        ///< the lock of the data root is held; nothing: no right to ask
   std::optional<std::string> engine_holder;  ///< by whom, if that can be told
   DataRoot root;
   BackingFilesystem backing;
@@ -39,6 +39,9 @@ HostReport make_report(const std::optional<std::string>& data_root,
                        const std::optional<std::string>& config_path);
 
 HostFacts read_host_facts();
+
+/// Adds a line unless it is there.
+void add_trouble(std::vector<std::string>& troubles, const std::string& text);
 
 /// A driver's status as `docker info` of this engine shows it.
 std::vector<std::pair<std::string, std::string>> status_lines(const Probe&,

@@ -45,7 +45,7 @@ Probe probe_aufs(const std::string& data_root) {
     std::string backing = probe_backing(place).type;
     // The engine's own list (moby daemon/graphdriver/aufs, 20.10).
     if (backing == "aufs" || backing == "btrfs" || backing == "ecryptfs")
-      return not_usable("the engine refuses aufs on " + backing, "statfs of `" + place + "`", kOther);
+      return not_usable("the engine refuses aufs on " + backing, filesystem_evidence(place), kOther);
     if (in_user_namespace())
       return not_usable("the engine refuses aufs in a user namespace", "/proc/self/uid_map", kOther);
     Scratch scratch(place);

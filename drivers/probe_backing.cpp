@@ -55,6 +55,17 @@ bool can_write_xattr(const Dir& dir) {
   }
 }
 
+/// A running engine's data root is mounted on itself; what counts is the mount that it is a part of.
+MountEntry without_self_bind(const std::vector<MountEntry>& mounts, MountEntry mount) {
+  std::size_t slash = mount.target.rfind('/');
+  if (slash == std::string::npos || mount.target == "/") return mount;
+  auto above = mount_of(mounts, slash == 0 ? "/" : mount.target.substr(0, slash));
+  if (!above || above->device != mount.device) return mount;
+  auto part = [](const std::string& path) { return path == "/" ? std::string() : path; };
+  std::string same = part(above->root) + mount.target.substr(part(above->target).size());
+  return mount.root == same ? without_self_bind(mounts, *above) : mount;
+}
+
 /// Without the right to write, the entries that are there already tell.
 std::optional<bool> d_type_of_entries(const std::string& place) {
   try {
@@ -103,11 +114,13 @@ BackingFilesystem probe_backing(const std::string& path) {
   fs.total_inodes = space.f_files;
   fs.free_inodes = space.f_favail;
   fs.read_only = space.f_flag & ST_RDONLY;
-  if (auto mount = mount_of(read_mounts(), fs.place)) {
-    fs.kernel_type = mount->fstype;
-    fs.mount_point = mount->target;
-    fs.source = mount->source;
-    fs.quota = quota_kind(fs, mount->options);
+  auto mounts = read_mounts();
+  if (auto found = mount_of(mounts, fs.place)) {
+    MountEntry mount = without_self_bind(mounts, *found);
+    fs.kernel_type = mount.fstype;
+    fs.mount_point = mount.target;
+    fs.source = mount.source;
+    fs.quota = quota_kind(fs, mount.options);
   }
   if (fs.type.empty()) fs.type = fs.kernel_type;
   try {

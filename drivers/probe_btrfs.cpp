@@ -33,7 +33,7 @@ Probe probe_btrfs(const std::string& data_root) {
     if (::statfs(place.c_str(), &fs) != 0) throw_errno("cannot look at the filesystem of `" + place + "`");
     if (static_cast<std::uint32_t>(fs.f_type) != BTRFS_SUPER_MAGIC)
       return not_usable(
-          "`" + place + "` is not on a btrfs", "statfs of `" + place + "`",
+          "`" + place + "` is not on a btrfs", filesystem_evidence(place),
           "make one (mkfs.btrfs DEVICE), mount it and move the data root there: drover migrate --to "
           "btrfs --to-root DIR");
     Scratch scratch(place);

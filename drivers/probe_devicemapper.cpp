@@ -56,13 +56,13 @@ bool lists_target(int control, std::string_view target) {
 
 Probe probe_devicemapper(const std::string& data_root) {
   return guarded_probe(data_root, [&] {
-    Fd control(::open(kControl, O_RDWR | O_CLOEXEC));
+    auto control = open_device(kControl);
     if (!control)
       return not_usable(errno == ENOENT ? "the kernel has no device-mapper" : "device-mapper cannot be used",
                         std::string("open of ") + kControl + ": " + errno_text(errno),
                         "load it: modprobe dm-mod; or choose another driver: drover select");
     for (const char* target : {"thin-pool", "thin"})
-      if (!load_target(control.get(), target) && !lists_target(control.get(), target))
+      if (!load_target(control->get(), target) && !lists_target(control->get(), target))
         return not_usable(std::string("device-mapper has no ") + target + " target",
                           std::string("asked ") + kControl + " for its targets", kFix);
     return usable_with_limits(

@@ -24,7 +24,7 @@ Probe probe_fuse_overlayfs(const std::string& data_root) {
     if (!program)
       return not_usable("the program fuse-overlayfs is not installed", "there is no fuse-overlayfs in PATH",
                         "apt-get install fuse-overlayfs, or dnf install fuse-overlayfs");
-    Fd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+    auto device = open_device("/dev/fuse");
     if (!device)
       return not_usable("/dev/fuse cannot be opened", "open of /dev/fuse: " + errno_text(errno),
                         "load the kernel's module: modprobe fuse");

@@ -2,12 +2,14 @@
 
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 
@@ -113,6 +115,20 @@ Probe usable_with_limits(std::string limits, std::string evidence, std::string f
 
 Probe not_usable(std::string reason, std::string evidence, std::string fix) {
   return {Probe::Usable::no, std::move(reason), std::move(evidence), std::move(fix), {}};
+}
+
+std::string filesystem_evidence(const std::string& place) {
+  struct statfs fs;
+  if (::statfs(place.c_str(), &fs) != 0) throw_errno("cannot look at the filesystem of `" + place + "`");
+  std::string name = engine_filesystem_name(fs.f_type);
+  return "`" + place + "` is on " + (name.empty() ? "another filesystem" : name);
+}
+
+std::optional<Fd> open_device(const char* path) {
+  Fd device(::open(path, O_RDWR | O_CLOEXEC));
+  if (device) return device;
+  if (errno == EACCES || errno == EPERM) throw_errno(std::string("cannot open `") + path + "`");
+  return std::nullopt;
 }
 
 bool kernel_has_filesystem(std::string_view name) {

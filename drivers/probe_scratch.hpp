@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "drivers/driver.hpp"
@@ -44,6 +45,12 @@ Probe guarded_probe(const std::string& place, const std::function<Probe()>& body
 Probe usable(std::string evidence);
 Probe usable_with_limits(std::string limits, std::string evidence, std::string fix = {});
 Probe not_usable(std::string reason, std::string evidence, std::string fix);
+
+/// "`/var/lib` is on extfs": the evidence of statfs.
+std::string filesystem_evidence(const std::string& place);
+/// Opens a device that a driver needs. Nothing, with errno, if it is not there or does not answer; throws
+/// SystemError where only the right to open it is missing.
+std::optional<Fd> open_device(const char* path);
 
 /// Whether the kernel has this filesystem, without loading a module for it.
 bool kernel_has_filesystem(std::string_view name);

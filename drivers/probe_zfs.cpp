@@ -20,7 +20,7 @@ Probe probe_zfs(const std::string& data_root) {
   return guarded_probe(place, [&] {
     auto program = find_program("zfs");
     if (!program) return not_usable("the program zfs is not installed", "there is no zfs in PATH", kInstall);
-    Fd device(::open("/dev/zfs", O_RDWR | O_CLOEXEC));
+    auto device = open_device("/dev/zfs");
     if (!device)
       return not_usable("the kernel has no zfs: /dev/zfs cannot be opened",
                         "open of /dev/zfs: " + errno_text(errno), kInstall);
@@ -29,7 +29,7 @@ Probe probe_zfs(const std::string& data_root) {
     auto mount = mount_of(read_mounts(), place);
     if (static_cast<std::uint32_t>(fs.f_type) != kZfsMagic || !mount)
       return not_usable(
-          "`" + place + "` is not on a zfs dataset", "statfs of `" + place + "`",
+          "`" + place + "` is not on a zfs dataset", filesystem_evidence(place),
           "make one (zfs create -o mountpoint=DIR POOL/docker) and move the data root there: drover "
           "migrate --to zfs --to-root DIR");
     ProcessResult list = run_process({*program, "list", "-H", "-o", "name", mount->source});

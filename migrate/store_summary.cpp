@@ -124,7 +124,7 @@ std::string hidden_reason(const std::string& driver, const CurrentDriver& curren
   if (!in_engine) return version + " has no " + driver + removed;
   if (is_active(driver, current)) return "";
   if (current.containerd) return "the engine keeps its images in containerd's store (" + current.source + ")";
-  if (!current.kind && current.name.empty()) return "the engine does not start: " + current.source;
+  if (!current.kind && current.name.empty()) return current.source;
   std::string used = "the engine uses " + current.name + " (" + current.source + ")";
   if (entry->kind == DriverKind::vfs && current.source.find("prior") != std::string::npos)
     used += "; it never finds vfs by itself";

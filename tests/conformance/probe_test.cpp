@@ -165,6 +165,19 @@ TEST_CASE("probes on paths that the engine cannot write as mount options") {
   CHECK(level("fuse-overlayfs", odd) == kLimits);
 }
 
+TEST_CASE("a directory that an engine mounted on itself lies on the mount below") {
+  TestPlace place({"mkfs.ext4", "-q"});
+  REQUIRE(place.error == "");
+  std::string root = place.path + "/docker", other = place.path + "/other";
+  for (const auto& path : {root, other}) REQUIRE(::mkdir(path.c_str(), 0755) == 0);
+  REQUIRE(::mount(root.c_str(), root.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(::mount(root.c_str(), other.c_str(), nullptr, MS_BIND, nullptr) == 0);
+  CHECK(probe_backing(root).mount_point == place.path);
+  CHECK(probe_backing(other).mount_point == other);  // a bind of something else is a place of its own
+  unmount(other);
+  unmount(root);
+}
+
 TEST_CASE("probes on a filesystem that is read only, and where drivers are absent") {
   TestPlace place;
   REQUIRE(::mount("none", place.path.c_str(), "tmpfs", MS_RDONLY, nullptr) == 0);
