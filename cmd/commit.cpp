@@ -1,7 +1,44 @@
 #include <CLI/CLI.hpp>
+#include <ostream>
 
 #include "cmd/commands.hpp"
+#include "cmd/confirm.hpp"
+#include "cmd/context.hpp"
+#include "cmd/store_access.hpp"
+#include "drivers/sys/error.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/way_back.hpp"
 
 namespace drover {
-void add_commit(CLI::App&, Context&) {}
+
+namespace {
+
+// Takes no engine's lock: what was put aside is of no use to the engine, which may go on.
+int run_commit(Context& context) {
+  StoreAccess store = find_store(context);
+  Dir dir = open_data_root_for_change(store.root);
+  auto folder = MigrationFolder::find(dir);
+  if (!folder)
+    throw Error("there is no migration in `" + store.root.path + "` to commit",
+                "`drover info` tells what is there");
+  require_committable(*folder);
+  std::string from(driver_name(folder->record().from));
+  context.err << "The old data of " << from << " in " << folder->dir().path()
+              << " is deleted: after that there is no rollback.\n";
+  if (!confirm(context)) {
+    context.err << "nothing was changed\n";
+    return static_cast<int>(ExitCode::failed);
+  }
+  commit(*folder);
+  context.out << "deleted the old data of " << from << "\n";
+  return static_cast<int>(ExitCode::done);
+}
+
+}  // namespace
+
+void add_commit(CLI::App& app, Context& context) {
+  CLI::App* cmd = app.add_subcommand("commit", "accept a finished migration: delete the old data");
+  cmd->callback([&context] { context.exit_code = run_commit(context); });
+}
+
 }  // namespace drover

@@ -18,12 +18,18 @@ struct InfoOptions {
 };
 
 int run_info(const InfoOptions& options, Context& context) {
-  InfoReport report{make_report(context.data_root, context.config), std::nullopt};
+  InfoReport report{make_report(context.data_root, context.config), std::nullopt, std::nullopt};
   HostReport& host = report.host;
   try {
     report.stores = summarize_stores(host.root, host.current, host.engine,
                                      host.backing.reflink.value_or(false), !options.no_size);
   } catch (const SystemError& e) {
+    add_trouble(host.troubles, e.what());
+  }
+  try {
+    if (auto dir = host.root.exists ? Dir::try_open(host.root.path) : std::nullopt)
+      report.migration = find_open_migration(*dir);
+  } catch (const Error& e) {
     add_trouble(host.troubles, e.what());
   }
   if (context.json)

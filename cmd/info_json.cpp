@@ -94,6 +94,15 @@ Json driver_json(const RankedDriver& ranked, bool recommended) {
           {"recommended", recommended}};
 }
 
+Json migration_json(const std::optional<OpenMigration>& open) {
+  if (!open) return nullptr;
+  return {{"id", open->id},
+          {"from", driver_name(open->record.from)},
+          {"to", driver_name(open->record.to)},
+          {"state", state_name(open->state)},
+          {"next", next_step(open->state)}};
+}
+
 Json other_json(const OtherStore& store) {
   return {{"engine", store.engine},
           {"driver", store.driver},
@@ -132,6 +141,7 @@ void print_info_json(std::ostream& out, const InfoReport& report) {
                    {"driver_status", status_json(host)},
                    {"containerd_image_store", host.current.containerd},
                    {"backing_filesystem", backing_json(host.backing)},
+                   {"migration", migration_json(report.migration)},
                    {"stores", stores},
                    {"drivers", drivers},
                    {"other_stores", others},

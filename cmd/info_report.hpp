@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "detect/report.hpp"
+#include "migrate/migration_folder.hpp"
 #include "migrate/store_summary.hpp"
 
 namespace drover {
@@ -12,6 +13,7 @@ namespace drover {
 struct InfoReport {
   HostReport host;
   std::optional<std::vector<StoreSummary>> stores;  ///< nothing: they cannot be read
+  std::optional<OpenMigration> migration;           ///< one that is not committed yet
 };
 
 /// In the manner of `docker info`.

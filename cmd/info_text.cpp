@@ -76,6 +76,14 @@ void print_driver(InfoLines& lines, const HostReport& host) {
                  "both " + host.config.config_path + " and " + flag.where + " set " + flag.name);
 }
 
+void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open) {
+  if (!open) return;
+  lines.line(0, "Migration", std::string(driver_name(open->record.from)) + " to " +
+                                 std::string(driver_name(open->record.to)) + ", " +
+                                 std::string(state_name(open->state)));
+  lines.line(1, "Next", next_step(open->state));
+}
+
 std::string size_text(const StoreSummary& store) {
   if (!store.bytes) return "-";
   return (store.bytes_shared && *store.bytes != 0 ? "<= " : "") + human_size(*store.bytes);
@@ -138,6 +146,7 @@ void print_info_text(std::ostream& out, const InfoReport& report) {
   print_engine(lines, host);
   print_root(lines, host);
   print_driver(lines, host);
+  print_migration(lines, report.migration);
   print_stores(out, lines, report.stores);
   print_drivers(lines, host);
   print_others(out, lines, host.other_stores);

@@ -1,7 +1,156 @@
+#include "migrate/migrate.hpp"
+
 #include <CLI/CLI.hpp>
+#include <memory>
+#include <ostream>
 
 #include "cmd/commands.hpp"
+#include "cmd/confirm.hpp"
+#include "cmd/context.hpp"
+#include "cmd/migrate_report.hpp"
+#include "cmd/progress.hpp"
+#include "cmd/render.hpp"
+#include "cmd/store_access.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/log.hpp"
+#include "migrate/config_file.hpp"
 
 namespace drover {
-void add_migrate(CLI::App&, Context&) {}
+
+namespace {
+
+struct MigrateFlags {
+  std::string to, from;
+  std::vector<std::string> storage_opts;
+  bool dry_run = false, resume = false, force = false;
+  unsigned threads = 1;
+};
+
+MigrateOptions options_of(const MigrateFlags& flags) {
+  if (flags.to.empty())
+    throw Error(ExitCode::usage, "there is no driver to move to",
+                "name it: --to DRIVER; `drover select` tells which is best here");
+  MigrateOptions options;
+  options.to = require_driver(flags.to);
+  if (!flags.from.empty()) options.from = require_driver(flags.from);
+  options.storage_opts = flags.storage_opts;
+  options.force = flags.force;
+  options.threads = flags.threads;
+  return options;
+}
+
+void require_room(const Plan& plan, const DataRoot& root) {
+  if (plan.fits()) return;
+  bool bytes = plan.needed_bytes > plan.free_bytes;
+  throw Error(bytes ? "not enough space on the filesystem of `" + root.path + "`: up to " +
+                          human_size(plan.needed_bytes) + " is needed, " + human_size(plan.free_bytes) + " is free"
+                    : "not enough inodes on the filesystem of `" + root.path + "`: up to " +
+                          human_count(plan.needed_inodes) + " are needed, " + human_count(plan.free_inodes) +
+                          " are free",
+              "nothing was changed; make room, or choose a driver that shares what layers have in common: "
+              "drover select --explain");
+}
+
+int finish(Context& context, const DataRoot& root, const MigrationResult& result) {
+  print_result(context, root, result);
+  return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
+}
+
+int declined(Context& context) {
+  context.err << "nothing was changed\n";
+  return static_cast<int>(ExitCode::failed);
+}
+
+int run_new(const MigrateFlags& flags, Context& context) {
+  MigrateOptions options = options_of(flags);
+  StoreAccess store = find_store(context);
+  Dir dir = open_data_root_for_change(store.root);
+  if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
+  std::optional<EngineLock> lock;
+  if (!flags.dry_run)
+    lock = EngineLock::take(store.root.path);
+  else if (EngineLock::held(store.root.path))
+    log_warning("an engine is running on `" + store.root.path + "`: the plan may be out of date when it stops");
+  catch_interrupts();
+  Preflight found = check_migration(store.root, store.config, options);
+  if (!context.json || flags.dry_run)
+    print_plan(context, store.root, found,
+               ConfigFile(store.config.config_path).diff(found.new_config));
+  require_room(found.plan, store.root);
+  if (flags.dry_run) return static_cast<int>(ExitCode::done);
+  if (!confirm(context)) return declined(context);
+  MigrationRecord record{found.from, options.to, ConfigFile(store.config.config_path).path(),
+                         options.storage_opts, options.force};
+  auto progress = make_progress(context);
+  MigrationResult result = run_migration(store.root, record, found, flags.threads, *progress);
+  progress.reset();
+  return finish(context, store.root, result);
+}
+
+/// The checks of a migration that has begun already, with what it was begun with.
+MigrationResult resume_staging(const StoreAccess& store, MigrationFolder& folder, unsigned threads,
+                               Progress& progress) {
+  const MigrationRecord& record = folder.record();
+  MigrateOptions options{record.to, record.from, record.storage_opts, record.force, threads};
+  EngineConfig config = read_engine_config(record.config_path);
+  Preflight found = check_migration(store.root, config, options);
+  return resume_migration(store.root, folder, found, threads, progress);
+}
+
+int run_resume(const MigrateFlags& flags, Context& context) {
+  StoreAccess store = find_store(context);
+  Dir dir = open_data_root_for_change(store.root);
+  EngineLock lock = EngineLock::take(store.root.path);
+  auto folder = MigrationFolder::find(dir);
+  if (!folder || folder->state() == MigrationState::ended)
+    throw Error("there is no migration to resume in `" + store.root.path + "`",
+                "begin one: drover migrate --to DRIVER");
+  MigrationState state = folder->state();
+  const MigrationRecord record = folder->record();
+  if (state != MigrationState::staging && state != MigrationState::switching)
+    refuse_open_migration({folder->id(), record, state}, store.root.path);
+  if (!flags.to.empty() && require_driver(flags.to) != record.to)
+    throw Error(ExitCode::usage,
+                "the migration in `" + store.root.path + "` is one to " + std::string(driver_name(record.to)),
+                "leave --to out, or give that one up first: drover rollback");
+  context.err << "A migration from " << driver_name(record.from) << " to " << driver_name(record.to)
+              << " was interrupted while " << state_name(state) << ": going on with it.\n";
+  if (!confirm(context)) return declined(context);
+  refuse_mounts(store.root, record.from, record.to);
+  catch_interrupts();
+  auto progress = make_progress(context);
+  MigrationResult result;
+  if (state == MigrationState::staging) {
+    result = resume_staging(store, *folder, flags.threads, *progress);
+  } else {
+    result = resume_switch(store.root, *folder);
+  }
+  progress.reset();
+  return finish(context, store.root, result);
+}
+
+}  // namespace
+
+void add_migrate(CLI::App& app, Context& context) {
+  auto flags = std::make_shared<MigrateFlags>();
+  CLI::App* cmd = app.add_subcommand(
+      "migrate", "move all images and containers to another storage driver, prove the copy, and switch");
+  cmd->add_option("--to", flags->to, "the driver to move to");
+  cmd->add_option("--from", flags->from, "the driver to move from (default: the engine's current one)");
+  cmd->add_option("--storage-opt", flags->storage_opts,
+                  "an option for the new driver, KEY=VALUE; may be repeated")
+      ->allow_extra_args(false);
+  cmd->add_flag("--dry-run", flags->dry_run, "print the plan and change nothing");
+  auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
+  resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt");
+  cmd->add_flag("--force", flags->force,
+                "also to a driver that the installed engine does not have; also layers that are damaged in "
+                "the source already, as they are");
+  add_jobs_option(*cmd, flags->threads);
+  cmd->callback([flags, &context] {
+    context.exit_code = flags->resume ? run_resume(*flags, context) : run_new(*flags, context);
+  });
+}
+
 }  // namespace drover

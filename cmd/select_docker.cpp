@@ -10,6 +10,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/fd.hpp"
 #include "drivers/sys/process.hpp"
+#include "migrate/migration_folder.hpp"
 
 namespace drover {
 
@@ -27,30 +28,19 @@ void check_storage_opts(const std::string& driver, const std::vector<std::string
   }
 }
 
-/// "--storage-driver vfs (unit docker.service (...))"
-std::string flag_text(const EngineConfig::Flag& flag) {
-  constexpr std::string_view variable = "environment DOCKER_DRIVER of ";
-  if (flag.where.starts_with(variable))
-    return "DOCKER_DRIVER=" + flag.value + " in the environment of " + flag.where.substr(variable.size()) +
-           ", which wins over the file";
-  return "--" + flag.name + " " + flag.value + " on the command line of " + flag.where +
-         ", and the engine does not start with both";
-}
-
-void refuse_flags(const EngineConfig& config, const std::vector<EngineConfig::Flag>& flags) {
-  if (flags.empty()) return;
-  std::string named;
-  for (const EngineConfig::Flag& flag : flags) named += (named.empty() ? "" : "; ") + flag_text(flag);
-  throw Error("cannot choose the driver in `" + config.config_path + "`: there is " + named,
-              "take it out there first (after a change to a unit: systemctl daemon-reload)");
-}
-
 void refuse_containerd(const EngineConfig& config, const CurrentDriver& current) {
   if (config.containerd_snapshotter != true && !current.containerd) return;
   throw Error("the engine keeps its images in containerd's store (" + current.source +
                   "), where storage drivers play no part",
               "set features.containerd-snapshotter to false in `" + config.config_path +
                   "` to go back to storage drivers; its images there are hidden then");
+}
+
+/// While a migration is open, the configuration's driver is the migration's to decide.
+void refuse_half_done_migration(const DataRoot& root) {
+  auto dir = root.exists ? Dir::try_open(root.path) : std::nullopt;
+  auto open = dir ? find_open_migration(*dir) : std::nullopt;
+  if (open) refuse_open_migration(*open, root.path);
 }
 
 /// The driver that the engine is told to use now, if it is told.
@@ -155,6 +145,7 @@ Selection docker_selection(const SelectOptions& options, const Context& context,
   EngineConfig config = read_engine_config(context.config);
   DataRoot root = find_data_root(context.data_root, config);
   CurrentDriver current = find_current_driver(root, config);
+  refuse_half_done_migration(root);
   const NamedDriver& chosen = choose(ranking, options);
   check_storage_opts(chosen.name, options.storage_opts);
   refuse_containerd(config, current);
@@ -172,7 +163,7 @@ Selection docker_selection(const SelectOptions& options, const Context& context,
   selection.new_text =
       config_with_driver(selection.file.text(), chosen.name, options.storage_opts, &selection.removed);
   selection.in_force = is_in_force(config, current, options, chosen.name, selection.new_text);
-  if (!selection.in_force) refuse_flags(config, flags_in_the_way(config, chosen.name, selection.new_text));
+  if (!selection.in_force) refuse_flags_in_the_way(config, chosen.name, selection.new_text);
   add_remarks(selection, config, root, current, chosen.ranked.kind);
   return selection;
 }

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cmd/config_file.hpp"
 #include "detect/recommend.hpp"
+#include "migrate/config_file.hpp"
 
 namespace drover {
 

@@ -221,4 +221,28 @@ std::vector<EngineConfig::Flag> flags_in_the_way(const EngineConfig& config, con
   return found;
 }
 
+namespace {
+
+/// "--storage-driver vfs (unit docker.service (...))"
+std::string flag_text(const EngineConfig::Flag& flag) {
+  constexpr std::string_view variable = "environment DOCKER_DRIVER of ";
+  if (flag.where.starts_with(variable))
+    return "DOCKER_DRIVER=" + flag.value + " in the environment of " + flag.where.substr(variable.size()) +
+           ", which wins over the file";
+  return "--" + flag.name + " " + flag.value + " on the command line of " + flag.where +
+         ", and the engine does not start with both";
+}
+
+}  // namespace
+
+void refuse_flags_in_the_way(const EngineConfig& config, const std::string& driver,
+                             const std::string& new_text) {
+  auto flags = flags_in_the_way(config, driver, new_text);
+  if (flags.empty()) return;
+  std::string named;
+  for (const EngineConfig::Flag& flag : flags) named += (named.empty() ? "" : "; ") + flag_text(flag);
+  throw Error("cannot choose the driver in `" + config.config_path + "`: there is " + named,
+              "take it out there first (after a change to a unit: systemctl daemon-reload)");
+}
+
 }  // namespace drover

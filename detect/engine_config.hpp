@@ -57,4 +57,7 @@ std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig&);
 std::vector<EngineConfig::Flag> flags_in_the_way(const EngineConfig&, const std::string& driver,
                                                  const std::string& new_text);
 
+/// Throws Error that names them, if there are any.
+void refuse_flags_in_the_way(const EngineConfig&, const std::string& driver, const std::string& new_text);
+
 }  // namespace drover

@@ -23,6 +23,7 @@ class Btrfs : public Driver {
   DriverKind kind() const noexcept override { return DriverKind::btrfs; }
   LayerForm form() const noexcept override { return LayerForm::tree; }
   Marks marks() const noexcept override { return Marks::none; }
+  bool layers_are_volumes() const noexcept override { return true; }
 
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/subvolumes"); }
   bool contains(const LayerId& id) const override {

@@ -59,6 +59,9 @@ class Driver {
   virtual LayerForm form() const noexcept = 0;
   /// How this driver's deltas spell "gone" and "opaque"; Marks::none for trees.
   virtual Marks marks() const noexcept = 0;
+  /// Whether each layer is a volume of its own that starts as a snapshot of its parent's: then no inode has
+  /// names in two layers.
+  virtual bool layers_are_volumes() const noexcept { return false; }
 
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;

@@ -17,8 +17,8 @@ constexpr std::size_t kLargest = 1 << 30;
 
 constexpr std::pair<MigrationState, std::string_view> kStates[] = {
     {MigrationState::staging, "staging"},       {MigrationState::switching, "switching"},
-    {MigrationState::switched, "switched"},     {MigrationState::committing, "committing"},
-    {MigrationState::rolling_back, "rolling back"},
+    {MigrationState::switched, "switched"},     {MigrationState::rolling_back, "rolling back"},
+    {MigrationState::committing, "committing"}, {MigrationState::ended, "ended"},
 };
 
 std::string line_of(const char* event, const char* key, std::string_view value) {
@@ -53,8 +53,7 @@ void read_line(std::string_view text, std::size_t number, JournalContent& conten
       return;
     }
   throw Error("the migration's journal is damaged in line " + std::to_string(number),
-              "the data root itself is untouched by that; `drover rollback` does not need the line if the switch has not "
-              "begun");
+              "nothing was changed; take the line out if it is clear what it was");
 }
 
 }  // namespace
@@ -90,15 +89,20 @@ JournalContent Journal::read(const Dir& folder) {
   return content;
 }
 
-void Journal::layer_finished(const LayerId& id) { append(line_of("layer", "id", id)); }
+void Journal::layers_finished(const std::vector<LayerId>& ids) {
+  std::string lines;
+  for (const LayerId& id : ids) lines += line_of("layer", "id", id);
+  append(lines);
+}
 void Journal::state(MigrationState state) { append(line_of("state", "name", state_name(state))); }
 void Journal::step(const std::string& name) { append(line_of("step", "name", name)); }
 
-void Journal::append(const std::string& line) {
+void Journal::append(const std::string& lines) {
   std::lock_guard lock(*mutex_);
-  // One write a line: after a crash at most the last line is torn.
-  ssize_t n = ::write(fd_.get(), line.data(), line.size());
-  if (n != static_cast<ssize_t>(line.size())) throw_errno("cannot write the migration's journal", n < 0 ? errno : ENOSPC);
+  // One write: after a crash at most the last line is torn.
+  ssize_t n = ::write(fd_.get(), lines.data(), lines.size());
+  if (n != static_cast<ssize_t>(lines.size()))
+    throw_errno("cannot write the migration's journal", n < 0 ? errno : ENOSPC);
   if (::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
 }
 

@@ -11,20 +11,21 @@
 
 namespace drover {
 
-/// How far a migration is. Each state but the last two is one that `migrate --resume` and `rollback` both accept.
+/// How far a migration is.
 enum class MigrationState {
-  staging,      ///< the copy is being made; the engine's setup is untouched
-  switching,    ///< the copy is proven and is being put in place
-  switched,     ///< the new setup is in place, the old one is put aside
-  committing,   ///< the old setup is being deleted
-  rolling_back, ///< the old setup is being restored
+  staging,       ///< the copy is being made; the engine's setup is untouched
+  switching,     ///< the copy is proven and is being put in place: `migrate --resume` or `rollback` goes on
+  switched,      ///< the new setup is in place, the old one is put aside: `commit` or `rollback`
+  rolling_back,  ///< the old setup is being restored: only `rollback` goes on
+  committing,    ///< the old setup is being deleted: only `commit` goes on
+  ended,         ///< what is left of the folder is of no use
 };
 std::string_view state_name(MigrationState);
 
 /// What a journal says after it was read.
 struct JournalContent {
   std::optional<MigrationState> state;  ///< none: not even begun
-  std::set<LayerId> finished_layers;    ///< staged and durable
+  std::set<LayerId> finished_layers;    ///< staged, proven and durable
 };
 
 /// `<data root>/drover/<id>/journal`: what was done, one JSON object a line, each on disk before the next step is taken.
@@ -36,14 +37,14 @@ class Journal {
   static JournalContent read(const Dir& folder);
 
   /// May be called by several threads. Returns once the line is durable.
-  void layer_finished(const LayerId&);
+  void layers_finished(const std::vector<LayerId>&);
   void state(MigrationState);
-  /// For the reader only: what was done within a state.
+  /// For a person who reads it: what was done within a state.
   void step(const std::string& name);
 
  private:
   explicit Journal(Fd fd) : fd_(std::move(fd)), mutex_(std::make_unique<std::mutex>()) {}
-  void append(const std::string& line);
+  void append(const std::string& lines);
   Fd fd_;
   std::unique_ptr<std::mutex> mutex_;
 };

@@ -127,11 +127,12 @@ void mark_heads(std::map<LayerId, PlannedLayer>& layers, const Inventory& invent
 
 /// Adds up what the target will need, layer by layer; never less than what it will take.
 void estimate(Plan& plan, LayerForm source_form, const std::map<LayerId, LayerFacts>& facts, const TargetFacts& target) {
-  plan.needed_bytes = kFixedSlack;
-  plan.needed_inodes = 64;
+  plan.needed_bytes = kFixedSlack + target.record_bytes;
+  plan.needed_inodes = 64 + target.record_inodes;
   std::map<LayerId, LayerFacts> view;  // what the layer shows in all, as an upper bound
   for (const PlannedLayer& layer : plan.layers) {
     const LayerFacts& own = facts.at(layer.id);
+    plan.bytes += own.bytes;
     LayerFacts whole = own, changes = own;
     if (layer.parent) {
       const LayerFacts& below = view.at(*layer.parent);

@@ -27,6 +27,8 @@ struct TargetFacts {
   bool snapshots = false; ///< a layer can start as a snapshot of its parent
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
+  /// What is copied whatever the drivers are: Docker's records, and the containers' folders with their logs.
+  std::uint64_t record_bytes = 0, record_inodes = 0;
 };
 
 enum class LayerRole { image, init, writable, build_cache };
@@ -51,6 +53,7 @@ struct Plan {
   std::vector<PlannedLayer> layers;  ///< parents before children
   std::vector<LayerId> orphans;      ///< in the source's home, but of no image or container: left behind
   std::uint64_t images = 0, tags = 0, containers = 0;
+  std::uint64_t bytes = 0;  ///< of all its layers in the source's home
   Transfer image_transfer = Transfer::copies, container_transfer = Transfer::copies;
   std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate
   std::uint64_t free_bytes = 0, free_inodes = 0;

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "cmd/app.hpp"
-#include "cmd/config_file.hpp"
+#include "migrate/config_file.hpp"
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;

@@ -2,6 +2,8 @@
 #include <optional>
 #include <string>
 
+#include "drivers/sys/dir.hpp"
+
 namespace drover {
 
 /// A user's configuration file that is to be replaced as a whole.
@@ -23,7 +25,13 @@ class ConfigFile {
   /// kept, if there was one.
   std::optional<std::string> replace(const std::string& new_text) const;
 
+  /// The same without a copy beside it, for who keeps the old text elsewhere. It is text() from then on.
+  void write(const std::string& new_text);
+  /// Removes a file that was not there at first; gone already is success.
+  void remove();
+
  private:
+  Dir folder() const;
   std::string path_, target_, text_;
   bool exists_ = false;
 };

@@ -1,4 +1,4 @@
-#include "cmd/config_file.hpp"
+#include "migrate/config_file.hpp"
 
 #include <unistd.h>
 
@@ -26,14 +26,6 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// Opens a folder, making what is missing of it.
-Dir open_folder(const fs::path& folder) {
-  fs::path existing = folder;
-  while (!fs::exists(existing)) existing = existing.parent_path();
-  Dir dir = Dir::open(existing.string());
-  return existing == folder ? std::move(dir) : dir.make_path(folder.lexically_relative(existing).string(), 0755);
-}
-
 /// A name that nothing has yet: the first backup, the one from before drover, keeps the plain one.
 std::string backup_name(const Dir& dir, const std::string& name) {
   std::string plain = name + ".drover-backup";
@@ -57,14 +49,22 @@ ConfigFile::ConfigFile(std::string path) : path_(fs::absolute(path).lexically_no
   }
 }
 
+/// Where the file is, making what is missing of the way there.
+Dir ConfigFile::folder() const {
+  fs::path folder = fs::path(target_).parent_path(), existing = folder;
+  while (!fs::exists(existing)) existing = existing.parent_path();
+  Dir dir = Dir::open(existing.string());
+  return existing == folder ? std::move(dir)
+                            : dir.make_path(folder.lexically_relative(existing).string(), 0755);
+}
+
 std::string ConfigFile::diff(const std::string& new_text) const {
   return unified_diff(exists_ ? path_ : "/dev/null", text_, path_, new_text);
 }
 
 std::optional<std::string> ConfigFile::replace(const std::string& new_text) const {
-  fs::path target = target_;
-  std::string name = target.filename().string();
-  Dir dir = open_folder(target.parent_path());
+  std::string name = fs::path(target_).filename().string();
+  Dir dir = folder();
   if (!exists_) {
     dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
     return std::nullopt;
@@ -76,6 +76,28 @@ std::optional<std::string> ConfigFile::replace(const std::string& new_text) cons
   dir.write_atomic(backup, text_, st.st_mode & 07777, st.st_uid, st.st_gid);
   dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
   return dir.path_of(backup);
+}
+
+void ConfigFile::write(const std::string& new_text) {
+  std::string name = fs::path(target_).filename().string();
+  Dir dir = folder();
+  if (exists_) {
+    struct stat st = dir.stat(name);
+    dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
+  } else {
+    dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
+  }
+  exists_ = true;
+  text_ = new_text;
+}
+
+void ConfigFile::remove() {
+  if (!exists_) return;
+  Dir dir = folder();
+  dir.unlink(fs::path(target_).filename().string());
+  dir.sync();
+  exists_ = false;
+  text_.clear();
 }
 
 std::string unified_diff(const std::string& old_name, const std::string& old_text,

@@ -1,0 +1,158 @@
+#include "cmd/migrate_report.hpp"
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "cmd/render.hpp"
+#include "drivers/sys/log.hpp"
+
+namespace drover {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* role_name(LayerRole role) {
+  switch (role) {
+    case LayerRole::image: return "image";
+    case LayerRole::init: return "init";
+    case LayerRole::writable: return "writable";
+    case LayerRole::build_cache: break;
+  }
+  return "build cache";
+}
+
+Json layer_json(const PlannedLayer& layer) {
+  return {{"id", layer.id},
+          {"parent", layer.parent ? Json(*layer.parent) : Json(nullptr)},
+          {"role", role_name(layer.role)},
+          {"chain_id", layer.chain_id ? Json("sha256:" + *layer.chain_id) : Json(nullptr)},
+          {"serves", layer.serves}};
+}
+
+void print_plan_json(Context& context, const DataRoot& root, const Preflight& found,
+                     const std::string& config_diff) {
+  const Plan& plan = found.plan;
+  Json layers = Json::array();
+  for (const PlannedLayer& layer : plan.layers) layers.push_back(layer_json(layer));
+  print_json(context.out, {{"schema", 1},
+                           {"data_root", root.path},
+                           {"from", driver_name(plan.from)},
+                           {"to", driver_name(plan.to)},
+                           {"images", plan.images},
+                           {"tags", plan.tags},
+                           {"containers", plan.containers},
+                           {"layers", layers},
+                           {"orphaned_layers", plan.orphans},
+                           {"bytes", plan.bytes},
+                           {"image_transfer", transfer_name(plan.image_transfer)},
+                           {"container_transfer", transfer_name(plan.container_transfer)},
+                           {"needed_bytes", plan.needed_bytes},
+                           {"free_bytes", plan.free_bytes},
+                           {"needed_inodes", plan.needed_inodes},
+                           {"free_inodes", plan.counts_inodes ? Json(plan.free_inodes) : Json(nullptr)},
+                           {"fits", plan.fits()},
+                           {"notes", plan.notes},
+                           {"removed_storage_opts", found.removed},
+                           {"config_diff", config_diff}});
+}
+
+void print_plan_text(Context& context, const DataRoot& root, const Preflight& found,
+                     const std::string& config_diff) {
+  const Plan& plan = found.plan;
+  InfoLines lines(context.out);
+  lines.heading(0, "Migration Plan");
+  lines.line(1, "Data Root", root.path);
+  lines.line(1, "From", std::string(driver_name(plan.from)));
+  lines.line(1, "To", std::string(driver_name(plan.to)));
+  lines.line(1, "Images", human_count(plan.images) + " (" + human_count(plan.tags) + " tags and digests)");
+  lines.line(1, "Containers", human_count(plan.containers));
+  lines.line(1, "Layers", human_count(plan.layers.size()));
+  lines.line(1, "Data", human_size(plan.bytes));
+  lines.line(1, "Image Layers By", std::string(transfer_name(plan.image_transfer)));
+  lines.line(1, "Writable Layers By", std::string(transfer_name(plan.container_transfer)));
+  lines.line(1, "Space Needed",
+             "up to " + human_size(plan.needed_bytes) + " of " + human_size(plan.free_bytes) + " free");
+  if (plan.counts_inodes)
+    lines.line(
+        1, "Inodes Needed",
+        "up to " + human_count(plan.needed_inodes) + " of " + human_count(plan.free_inodes) + " free");
+  lines.line(1, "Kept for Rollback", root.path + "/drover, until `drover commit`");
+  for (const std::string& note : plan.notes) lines.line(1, "Note", note);
+  for (const std::string& option : found.removed)
+    lines.line(1, "Note", "storage-opt " + option + " is removed: " + std::string(driver_name(plan.to)) +
+                              " does not take it");
+  if (!config_diff.empty()) context.out << "\n" << config_diff;
+  if (log_level() != LogLevel::verbose) return;
+  context.out << "\n";
+  Table table({"LAYER", "PARENT", "ROLE", "SERVES"});
+  for (const PlannedLayer& layer : plan.layers)
+    table.row({short_id(layer.id), layer.parent ? short_id(*layer.parent) : "-", role_name(layer.role),
+               layer.serves.empty()       ? "-"
+               : layer.serves.size() == 1 ? layer.serves[0]
+                                          : layer.serves[0] + " and " +
+                                                std::to_string(layer.serves.size() - 1) + " more"});
+  table.print(context.out);
+}
+
+void print_result_json(Context& context, const DataRoot& root, const MigrationResult& result) {
+  const TransferCount& moved = result.transfer;
+  print_json(context.out, {{"schema", 1},
+                           {"data_root", root.path},
+                           {"from", driver_name(result.from)},
+                           {"to", driver_name(result.to)},
+                           {"images", result.images},
+                           {"tags", result.tags},
+                           {"containers", result.containers},
+                           {"layers",
+                            {{"proven", result.proven},
+                             {"compared", result.compared},
+                             {"of_earlier_run", result.earlier},
+                             {"damaged_in_source", result.damaged}}},
+                           {"files",
+                            {{"linked", moved.linked},
+                             {"reflinked", moved.reflinked},
+                             {"copied", moved.copied},
+                             {"copied_bytes", moved.copied_bytes}}}});
+}
+
+void print_result_text(Context& context, const DataRoot& root, const MigrationResult& result) {
+  const TransferCount& moved = result.transfer;
+  InfoLines lines(context.out);
+  std::string to(driver_name(result.to));
+  lines.heading(0, "Moved from " + std::string(driver_name(result.from)) + " to " + to);
+  lines.line(1, "Images", human_count(result.images) + " (" + human_count(result.tags) + " tags and digests)");
+  lines.line(1, "Containers", human_count(result.containers));
+  if (result.earlier > 0) lines.line(1, "Layers Done Earlier", human_count(result.earlier));
+  lines.line(1, "Layers Proven", human_count(result.proven) + " by their diff ID");
+  lines.line(1, "Layers Compared", human_count(result.compared) + " entry by entry with the source");
+  lines.line(1, "Files",
+             human_count(moved.linked) + " linked, " + human_count(moved.reflinked) + " reflinked, " +
+                 human_count(moved.copied) + " copied (" + human_size(moved.copied_bytes) + ")");
+  for (const std::string& layer : result.damaged)
+    lines.line(1, "Damaged Before", layer + ": carried as it was");
+  lines.line(1, "Old Data", "kept in " + root.path + "/drover");
+  context.out << "\nStart the engine and look around. Then, either is final:\n"
+                 "  drover commit     deletes the old data\n"
+                 "  drover rollback   goes back to "
+              << driver_name(result.from) << ", with the engine stopped\n";
+}
+
+}  // namespace
+
+void print_plan(Context& context, const DataRoot& root, const Preflight& found,
+                const std::string& config_diff) {
+  if (context.json)
+    print_plan_json(context, root, found, config_diff);
+  else
+    print_plan_text(context, root, found, config_diff);
+}
+
+void print_result(Context& context, const DataRoot& root, const MigrationResult& result) {
+  if (context.json)
+    print_result_json(context, root, result);
+  else
+    print_result_text(context, root, result);
+}
+
+}  // namespace drover

@@ -1,0 +1,18 @@
+#pragma once
+#include <string>
+
+#include "cmd/context.hpp"
+#include "detect/data_root.hpp"
+#include "migrate/migrate.hpp"
+#include "migrate/preflight.hpp"
+
+namespace drover {
+
+/// The plan of a migration as the user sees it before anything happens: text, or what docs/migrate-schema.md
+/// says as one JSON object. `config_diff`: what the switch will change in the engine's configuration.
+void print_plan(Context&, const DataRoot&, const Preflight&, const std::string& config_diff);
+
+/// What came of it, and what to do next.
+void print_result(Context&, const DataRoot&, const MigrationResult&);
+
+}  // namespace drover

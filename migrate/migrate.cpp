@@ -1,0 +1,162 @@
+#include "migrate/migrate.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/run_tasks.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/switch.hpp"
+
+namespace drover {
+
+namespace {
+
+/// Carries all layers of a plan into the home that is being built.
+class LayerTransfer {
+ public:
+  LayerTransfer(const Dir& data_root, MigrationFolder& folder, const Preflight& found, Driver& target,
+                Progress& progress, MigrationResult& result)
+      : folder_(folder),
+        plan_(found.plan),
+        target_(target),
+        stager_(data_root, found.inventory, found.plan, *found.source, target),
+        progress_(progress),
+        result_(result) {}
+
+  void run(unsigned threads) {
+    drop_unfinished();
+    std::vector<Task> tasks;
+    std::map<LayerId, std::size_t> staged_by;
+    for (const PlannedLayer& layer : plan_.layers) {
+      if (kept_.contains(layer.id)) continue;
+      Task stage{[this, &layer] { this->stage(layer); }, {}};
+      // A parent that is not among the tasks is there from an earlier run.
+      if (layer.parent)
+        if (auto parent = staged_by.find(*layer.parent); parent != staged_by.end())
+          stage.after.push_back(parent->second);
+      staged_by.emplace(layer.id, tasks.size());
+      tasks.push_back(std::move(stage));
+      tasks.push_back({[this, &layer] { this->prove(layer); }, {tasks.size() - 1}});
+    }
+    run_tasks(tasks, threads);
+  }
+
+ private:
+  /// A layer counts as finished only with all that it stands on: what stands on a layer that is made anew
+  /// would refer to the old one.
+  void drop_unfinished() {
+    for (const PlannedLayer& layer : plan_.layers)
+      if (folder_.finished_layers().contains(layer.id) && (!layer.parent || kept_.contains(*layer.parent)) &&
+          target_.contains(layer.id))
+        kept_.insert(layer.id);
+    for (const LayerId& id : target_.layers())
+      if (!kept_.contains(id)) target_.remove(id);
+    result_.earlier = kept_.size();
+  }
+
+  void stage(const PlannedLayer& layer) {
+    TransferCount count = stager_.stage(layer);
+    std::lock_guard lock(mutex_);
+    result_.transfer += count;
+  }
+
+  void prove(const PlannedLayer& layer) {
+    LayerCheck check = stager_.prove(layer, folder_.record().force);
+    std::unique_lock lock(mutex_);
+    ++(check == LayerCheck::proven ? result_.proven : result_.compared);
+    if (check == LayerCheck::damaged_before) result_.damaged.push_back(describe(layer));
+    ++done_;
+    progress_.step(describe(layer) + (check == LayerCheck::proven ? ": proven" : ": compared"),
+                   kept_.size() + done_, plan_.layers.size());
+    write_down(layer.id, lock);
+  }
+
+  /// One thread makes durable what all have finished in the meantime: a layer's line may only be written once
+  /// its files are on disk.
+  void write_down(const LayerId& id, std::unique_lock<std::mutex>& lock) {
+    unwritten_.push_back(id);
+    if (writing_) return;
+    writing_ = true;
+    while (!unwritten_.empty()) {
+      std::vector<LayerId> batch;
+      batch.swap(unwritten_);
+      lock.unlock();
+      folder_.dir().sync_fs();
+      folder_.journal().layers_finished(batch);
+      lock.lock();
+    }
+    writing_ = false;
+  }
+
+  MigrationFolder& folder_;
+  const Plan& plan_;
+  Driver& target_;
+  LayerStager stager_;
+  Progress& progress_;
+  MigrationResult& result_;
+  std::set<LayerId> kept_;
+  std::mutex mutex_;
+  std::vector<LayerId> unwritten_;
+  bool writing_ = false;
+  std::size_t done_ = 0;
+};
+
+MigrationResult summary_of(const Plan& plan) {
+  MigrationResult result;
+  result.from = plan.from;
+  result.to = plan.to;
+  result.images = plan.images;
+  result.tags = plan.tags;
+  result.containers = plan.containers;
+  return result;
+}
+
+void finish_switch(const Dir& data_root, MigrationFolder& folder) {
+  if (folder.state() != MigrationState::switching) folder.set_state(MigrationState::switching);
+  Switch(data_root, folder).forward();
+  folder.set_state(MigrationState::switched);
+}
+
+}  // namespace
+
+MigrationResult run_migration(const DataRoot& root, const MigrationRecord& record, const Preflight& found,
+                              unsigned threads, Progress& progress) {
+  MigrationFolder folder = MigrationFolder::create(Dir::open(root.path), record);
+  return resume_migration(root, folder, found, threads, progress);
+}
+
+MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
+                                 unsigned threads, Progress& progress) {
+  Dir dir = Dir::open(root.path);
+  MigrationResult result = summary_of(found.plan);
+  auto target = driver_entry(found.plan.to).open(folder.home_path(), root.owner);
+  target->make_home();
+  progress.phase("staging and proving " + std::to_string(found.plan.layers.size()) + " layers");
+  LayerTransfer(dir, folder, found, *target, progress, result).run(threads);
+  progress.phase("copying and proving Docker's records");
+  stage_records(dir, found.inventory, found.plan.to, folder.dir());
+  prove_records(dir, found.inventory, found.plan.to, folder.dir());
+  folder.dir().sync_fs();
+  Switch(dir, folder).prepare();
+  progress.phase("switching to " + std::string(driver_name(found.plan.to)));
+  finish_switch(dir, folder);
+  return result;
+}
+
+MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
+  Dir dir = Dir::open(root.path);
+  finish_switch(dir, folder);
+  MigrationResult result;
+  result.from = folder.record().from;
+  result.to = folder.record().to;
+  Inventory there = read_inventory(dir, result.to, nullptr);
+  result.images = there.images.size();
+  for (const auto& [id, image] : there.images) result.tags += image.references.size();
+  result.containers = there.containers.size();
+  result.earlier = folder.finished_layers().size();
+  return result;
+}
+
+}  // namespace drover

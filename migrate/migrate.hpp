@@ -1,0 +1,34 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/entry_placer.hpp"
+#include "migrate/migration_folder.hpp"
+#include "migrate/preflight.hpp"
+#include "migrate/progress.hpp"
+#include "migrate/stage_layer.hpp"
+
+namespace drover {
+
+/// What a finished migration has done.
+struct MigrationResult {
+  DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
+  std::uint64_t images = 0, tags = 0, containers = 0;
+  std::size_t proven = 0, compared = 0;  ///< layers of this run
+  std::size_t earlier = 0;               ///< layers that an interrupted run had finished
+  std::vector<std::string> damaged;      ///< layers that were damaged in the source already
+  TransferCount transfer;
+};
+
+/// Stages, proves and switches; the data root's engine lock must be held. Throws Error with nothing of the
+/// source changed: what is staged stays for `--resume`.
+MigrationResult run_migration(const DataRoot&, const MigrationRecord&, const Preflight&, unsigned threads,
+                              Progress&);
+/// The same for one that was interrupted while staging.
+MigrationResult resume_migration(const DataRoot&, MigrationFolder&, const Preflight&, unsigned threads,
+                                 Progress&);
+/// Goes on with a switch that was interrupted: everything is proven already.
+MigrationResult resume_switch(const DataRoot&, MigrationFolder&);
+
+}  // namespace drover

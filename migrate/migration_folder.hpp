@@ -1,0 +1,88 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+#include "migrate/journal.hpp"
+
+namespace drover {
+
+/// What a migration is about, fixed when it begins: `plan.json` in its folder.
+struct MigrationRecord {
+  DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
+  std::string config_path;                ///< the engine's configuration file that the switch writes
+  std::vector<std::string> storage_opts;  ///< --storage-opt
+  bool force = false;                     ///< --force
+};
+
+/// A migration as anyone may look at it.
+struct OpenMigration {
+  std::string id;
+  MigrationRecord record;
+  MigrationState state = MigrationState::staging;
+};
+
+/// The migration that is open in a data root, if any; changes nothing and takes no lock. Throws Error if its
+/// records are damaged.
+std::optional<OpenMigration> find_open_migration(const Dir& data_root);
+
+/// What the user can do about one in this state.
+std::string next_step(MigrationState);
+
+/// Throws Error (in_use) that says how far it is and what can be done now.
+[[noreturn]] void refuse_open_migration(const OpenMigration&, const std::string& data_root);
+
+/// `<data root>/drover/<id>/`, the one place where drover keeps anything:
+///
+///     plan.json        what it is about
+///     journal          what was done
+///     home/            the target's home while it is built
+///     image/           the records for the target while they are made: image/<to>
+///     containers/      the containers' folder that is not in force: first the new one, then the old one
+///     kept/            what was put aside: home, image, the engine's configuration
+///
+/// One drover at a time has it: the folder is locked (flock) as long as this lives.
+class MigrationFolder {
+ public:
+  /// Begins one, in state staging. Removes first what an ended one has left.
+  static MigrationFolder create(const Dir& data_root, const MigrationRecord&);
+  /// The open one, or one that has ended but was not removed yet; nothing if there is none. Throws Error
+  /// (in_use) if another drover is at work in it.
+  static std::optional<MigrationFolder> find(const Dir& data_root);
+
+  const std::string& id() const { return id_; }
+  const MigrationRecord& record() const { return record_; }
+  const Dir& dir() const { return dir_; }
+  Dir kept() const { return dir_.make_path("kept", 0700); }
+  std::string home_path() const { return dir_.path() + "/home"; }
+  std::string kept_home_path() const { return dir_.path() + "/kept/home"; }
+  Journal& journal() { return journal_; }
+  MigrationState state() const { return state_; }
+  const std::set<LayerId>& finished_layers() const { return finished_layers_; }
+  /// Writes it down; on disk when this returns.
+  void set_state(MigrationState);
+
+  /// Removes all but the plan and the journal, homes by their drivers.
+  void remove_content();
+  /// The migration is over: says so in the journal, then removes the folder.
+  void end();
+
+ private:
+  MigrationFolder(const Dir& data_root, std::string id, Dir dir, MigrationRecord record)
+      : root_(data_root.clone()),
+        id_(std::move(id)),
+        dir_(std::move(dir)),
+        record_(std::move(record)),
+        journal_(Journal::open(dir_)) {}
+  Dir root_;
+  std::string id_;
+  Dir dir_;
+  MigrationRecord record_;
+  Journal journal_;
+  MigrationState state_ = MigrationState::ended;
+  std::set<LayerId> finished_layers_;
+};
+
+}  // namespace drover

@@ -1,0 +1,172 @@
+#include "migrate/preflight.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "drivers/probe_backing.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/mount.hpp"
+#include "drivers/sys/printable.hpp"
+#include "migrate/survey.hpp"
+
+namespace drover {
+
+namespace {
+
+std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
+
+void require_usable(const DataRoot& root, DriverKind to, bool force) {
+  Probe probe = driver_entry(to).probe(root.path);
+  std::string what = "cannot use " + name_of(to) + " on " + root.path + ": ";
+  if (probe.usable == Probe::Usable::no) {
+    std::string others = "choose another: drover select";
+    throw Error(ExitCode::not_usable, what + probe.reason,
+                probe.fix.empty() ? others : probe.fix + "; or " + others);
+  }
+  auto engine = installed_engine();
+  auto drivers = priority_list(engine);
+  if (!force && std::find(drivers.begin(), drivers.end(), to) == drivers.end())
+    throw Error(ExitCode::not_usable,
+                what + (engine ? "the installed engine " + engine->text : "a current engine") + " has no " +
+                    name_of(to),
+                "choose another: drover select; or --force, for an engine that has it");
+  if (!driver_entry(to).open)
+    throw Error(ExitCode::not_usable, what + "drover cannot write its layers yet",
+                "choose another: drover select");
+}
+
+std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, DriverKind from) {
+  if (!driver_entry(from).open)
+    throw Error("drover cannot read the layers of " + name_of(from) + " yet", "nothing was changed");
+  auto image = dir.try_sub("image");
+  if (!image || !image->try_sub(driver_name(from)))
+    throw Error("`" + root.path + "` has no records of " + name_of(from) + " (image/" + name_of(from) + ")",
+                "`drover info` lists the stores that are there");
+  return driver_entry(from).open(root.path + "/" + name_of(from), root.owner);
+}
+
+/// An engine that was started with the target once has left an empty store, which is put aside; one with
+/// images in it is not ours to touch.
+void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to) {
+  auto home = driver_entry(to).open(root.path + "/" + name_of(to), root.owner);
+  Inventory there = read_inventory(dir, to, nullptr);
+  bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty();
+  if (image || !there.containers.empty() || !home->layers().empty())
+    throw Error("there is data of " + name_of(to) + " in `" + root.path +
+                    "` already: " + std::to_string(there.images.size()) + " images, " +
+                    std::to_string(there.containers.size()) + " containers, " +
+                    std::to_string(home->layers().size()) + " layers",
+                "drover does not merge two stores: remove its images and containers with the engine, or move `" +
+                    root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
+                    "` elsewhere");
+}
+
+void refuse_damage(const std::vector<StoreProblem>& problems) {
+  std::string first;
+  std::size_t count = 0;
+  for (const StoreProblem& problem : problems) {
+    if (!problem.fatal || count++ > 0) continue;
+    first = problem.what;
+    for (std::size_t i = 0; i < problem.concerns.size(); ++i)
+      first += (i ? ", " : " (needed by ") + problem.concerns[i];
+    if (!problem.concerns.empty()) first += ")";
+  }
+  if (count == 0) return;
+  if (count > 1) first += "; and " + std::to_string(count - 1) + " more";
+  throw Error("Docker's records are damaged: " + first,
+              "`drover verify` lists all damage; remove what uses it with the engine, then try again");
+}
+
+TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, const Driver& source) {
+  auto target = driver_entry(to).open(root.path + "/" + name_of(to), root.owner);
+  BackingFilesystem backing = probe_backing(root.path);
+  TargetFacts facts;
+  facts.kind = to;
+  facts.form = target->form();
+  facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
+  facts.reflink = backing.reflink.value_or(false);
+  facts.snapshots = target->layers_are_volumes();
+  facts.free_bytes = backing.free_bytes;
+  facts.free_inodes = backing.free_inodes;
+  facts.counts_inodes = backing.total_inodes > 0;
+  auto image = dir.sub("image").sub(driver_name(source.kind()));
+  LayerFacts records = measure_tree(image);
+  facts.record_bytes = records.bytes;
+  facts.record_inodes = records.entries;
+  if (auto containers = dir.try_sub("containers")) {
+    LayerFacts own = measure_tree(*containers);
+    facts.record_bytes += own.bytes;
+    facts.record_inodes += own.entries;
+  }
+  return facts;
+}
+
+}  // namespace
+
+DriverKind require_current_driver(const DataRoot& root, const EngineConfig& config, const std::string& flag) {
+  CurrentDriver current = find_current_driver(root, config);
+  if (current.containerd)
+    throw Error("the engine keeps its images in containerd's store (" + current.source +
+                    "), which has no storage driver",
+                "if there is data of a storage driver in `" + root.path + "`, name it: " + flag + " DRIVER");
+  if (!current.kind)
+    throw Error("cannot tell which driver's data is meant: " + current.source, "name it: " + flag + " DRIVER");
+  return *current.kind;
+}
+
+Dir open_data_root_for_change(const DataRoot& root) {
+  if (::geteuid() != 0)
+    throw Error("only root can change the data root `" + root.path + "`", "run drover as root");
+  auto dir = root.exists ? Dir::try_open(root.path) : std::nullopt;
+  if (!dir)
+    throw Error("there is no data root `" + root.path + "` (" + root.source + ")",
+                "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
+  if (!dir->try_sub("image") && !dir->try_sub("drover"))
+    throw Error("`" + root.path + "` is no engine's data root: it has no folder `image`",
+                "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
+  return std::move(*dir);
+}
+
+void refuse_mounts(const DataRoot& root, DriverKind from, DriverKind to) {
+  for (const MountEntry& mount : read_mounts()) {
+    if (!mount.target.starts_with(root.path + "/")) continue;
+    std::string below = mount.target.substr(root.path.size() + 1);
+    std::string top = below.substr(0, below.find('/'));
+    if (top != driver_name(from) && top != driver_name(to) && top != "image" && top != "containers" &&
+        top != "drover")
+      continue;
+    std::string what = "`" + printable(mount.target) + "` is mounted, so that `" + root.path + "/" + top + "` ";
+    if (below != top)
+      throw Error(ExitCode::in_use, what + "is in use",
+                  "does a container still run? Stop it, or unmount what a killed engine has left: umount " +
+                      printable(mount.target));
+    throw Error(ExitCode::in_use, what + "cannot be renamed",
+                "if a killed engine has left it: umount " + printable(mount.target) +
+                    "; a home on a filesystem of its own drover cannot move yet");
+  }
+}
+
+Preflight check_migration(const DataRoot& root, const EngineConfig& config, const MigrateOptions& options) {
+  Dir dir = open_data_root_for_change(root);
+  Preflight found;
+  found.from = options.from ? *options.from : require_current_driver(root, config, "--from");
+  DriverKind to = options.to;
+  if (found.from == to)
+    throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already", "name another driver: --to DRIVER");
+  found.source = open_source(root, dir, found.from);
+  refuse_mounts(root, found.from, to);
+  require_usable(root, to, options.force);
+  found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
+  refuse_flags_in_the_way(config, name_of(to), found.new_config);
+  refuse_full_target(root, dir, to);
+  found.inventory = read_inventory(dir, found.from, found.source.get());
+  refuse_damage(found.inventory.problems);
+  Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads);
+  refuse_damage(survey.problems);
+  found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
+                         look_at_target(root, dir, to, *found.source));
+  return found;
+}
+
+}  // namespace drover

@@ -1,0 +1,50 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "detect/data_root.hpp"
+#include "detect/engine_config.hpp"
+#include "drivers/driver.hpp"
+#include "migrate/plan.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// What the user asks `drover migrate` for.
+struct MigrateOptions {
+  DriverKind to = DriverKind::overlay2;
+  std::optional<DriverKind> from;  ///< nothing: the engine's current driver
+  std::vector<std::string> storage_opts;
+  /// Go on where the installed engine does not have the target's driver, or image layers are damaged in the
+  /// source already.
+  bool force = false;
+  unsigned threads = 1;
+};
+
+/// Everything that must hold before a migration may begin, found out without changing anything.
+struct Preflight {
+  DriverKind from = DriverKind::overlay2;
+  std::unique_ptr<Driver> source;
+  Inventory inventory;
+  Plan plan;
+  std::string new_config;             ///< the engine's configuration as the switch will write it
+  std::vector<std::string> removed;   ///< storage-opts that the target does not take
+};
+
+/// Throws Error with the documented exit code for whatever does not hold. That there is room enough is left
+/// to the caller: Plan::fits().
+Preflight check_migration(const DataRoot&, const EngineConfig&, const MigrateOptions&);
+
+/// The engine's current driver. Throws Error, with `flag` as the way to name one, where it has none.
+DriverKind require_current_driver(const DataRoot&, const EngineConfig&, const std::string& flag);
+
+/// What every verb that changes a data root asks first. Throws Error: not root; no data root there.
+Dir open_data_root_for_change(const DataRoot&);
+
+/// Throws Error (in_use) if something is mounted where the switch will rename, as a killed engine or a
+/// container that still runs leaves it.
+void refuse_mounts(const DataRoot&, DriverKind from, DriverKind to);
+
+}  // namespace drover

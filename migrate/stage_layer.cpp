@@ -1,0 +1,129 @@
+#include "migrate/stage_layer.hpp"
+
+#include <memory>
+#include <unordered_set>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/compare_views.hpp"
+#include "migrate/layer_writer.hpp"
+#include "migrate/proof.hpp"
+#include "migrate/tar_split.hpp"
+
+namespace drover {
+
+namespace {
+
+/// The paths that a layer's record names, relative to its root; nothing if it has no record.
+std::optional<std::unordered_set<std::string>> recorded_paths(const Dir& data_root, DriverKind driver,
+                                                              const Digest& chain_id) {
+  auto gz = open_tar_split(data_root, driver, chain_id);
+  if (!gz) return std::nullopt;
+  std::unordered_set<std::string> paths;
+  TarSplitReader reader(std::move(*gz));
+  for (TarSplitEntry entry; reader.next(entry);)
+    if (entry.kind == TarSplitEntry::Kind::file)
+      if (auto path = clean_tar_name(entry.name)) paths.insert(std::move(*path));
+  return paths;
+}
+
+std::string named(const ViewDifferences& differences) {
+  std::string text;
+  for (const std::string& one : differences.first) text += (text.empty() ? "" : "; ") + one;
+  if (differences.count > differences.first.size())
+    text += "; and " + std::to_string(differences.count - differences.first.size()) + " more";
+  return text;
+}
+
+}  // namespace
+
+LayerStager::LayerStager(const Dir& data_root, const Inventory& inventory, const Plan& plan,
+                         const Driver& source, Driver& target)
+    : data_root_(data_root), inventory_(inventory), plan_(plan), source_(source), target_(target) {
+  for (const PlannedLayer& layer : plan.layers) by_id_.emplace(layer.id, &layer);
+}
+
+TransferCount LayerStager::stage(const PlannedLayer& layer) const {
+  return with_context(describe(layer), [&] {
+    bool on_immutable = !layer.parent || by_id_.at(*layer.parent)->immutable();
+    OpenLayer made =
+        target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
+    std::unique_ptr<LayerWriter> writer;
+    if (target_.form() == LayerForm::delta)
+      writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), layer.immutable());
+    else
+      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), layer.immutable());
+    read_source(layer, *writer);
+    target_.seal(layer.id);
+    return writer->count();
+  });
+}
+
+void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const {
+  OpenLayer own = source_.open(layer.id);
+  if (source_.form() == LayerForm::delta) {
+    read_delta(own.root, source_.marks(), sink);
+    return;
+  }
+  TreeComparison comparison;
+  std::optional<std::unordered_set<std::string>> recorded;
+  if (layer.chain_id) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
+  comparison.content = !recorded;
+  // A tree that starts as its parent's has what was added again unchanged; a delta must be told.
+  if (recorded && target_.form() == LayerForm::delta)
+    comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
+  std::optional<OpenLayer> parent;
+  if (layer.parent) parent = source_.open(*layer.parent);
+  read_tree(own.root, parent ? &parent->root : nullptr, comparison, sink);
+}
+
+LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) const {
+  LayerCheck check = layer.role == LayerRole::image ? prove_image_layer(layer, allow_damaged)
+                                                    : LayerCheck::compared;
+  // The rebuilt tar says nothing of what the layer hides, nor of attributes: a head's whole view does, for
+  // all the layers that it stands on.
+  if (check != LayerCheck::proven)
+    compare(layer, true);
+  else if (layer.head)
+    compare(layer, false);
+  return check;
+}
+
+LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_damaged) const {
+  using Verdict = LayerProof::Verdict;
+  const LayerRecord& record = inventory_.layers.at(*layer.chain_id);
+  LayerProof proof = prove_layer(data_root_, plan_.from, record, target_);
+  if (proof.verdict == Verdict::proven) return LayerCheck::proven;
+  if (proof.verdict == Verdict::not_provable) return LayerCheck::compared;
+  LayerProof before = prove_layer(data_root_, plan_.from, record, source_);
+  if (before.verdict == Verdict::proven)
+    throw Error(ExitCode::proof_failed, describe(layer) + " does not have its diff ID: " + proof.detail,
+                "the source is untouched; `drover rollback` removes the copy");
+  if (!allow_damaged)
+    throw Error(ExitCode::proof_failed,
+                describe(layer) + " is damaged in the source already: " + before.detail,
+                "`drover verify` lists all damage; remove what uses it, or carry it as it is: --force");
+  return LayerCheck::damaged_before;
+}
+
+/// From which layer of the stack on everything is an image layer, whose content prove() looks at by itself.
+unsigned LayerStager::first_proven(const Driver& driver, const PlannedLayer& layer) const {
+  unsigned at = 0;
+  for (const LayerId& id : driver.stack(layer.id)) {
+    auto planned = by_id_.find(id);
+    if (planned != by_id_.end() && planned->second->role == LayerRole::image && id != layer.id) return at;
+    ++at;
+  }
+  return at;
+}
+
+void LayerStager::compare(const PlannedLayer& layer, bool content) const {
+  View before(source_, layer.id), after(target_, layer.id);
+  ViewDifferences differences =
+      compare_views({before, source_.marks(), first_proven(source_, layer)},
+                    {after, target_.marks(), first_proven(target_, layer)}, content);
+  if (!differences.none())
+    throw Error(ExitCode::proof_failed, describe(layer) + " is not what it was: " + named(differences),
+                "the source is untouched; `drover rollback` removes the copy");
+}
+
+}  // namespace drover

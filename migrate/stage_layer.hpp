@@ -1,0 +1,50 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "drivers/driver.hpp"
+#include "drivers/entry_placer.hpp"
+#include "migrate/changes.hpp"
+#include "migrate/plan.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// How sure it is that a layer of the target is the source's.
+enum class LayerCheck {
+  proven,          ///< its tar, rebuilt from the target's files, has the diff ID
+  compared,        ///< no tar to rebuild: everything it shows was compared with the source
+  damaged_before,  ///< not what its diff ID says, but the source is not either; compared with the source
+};
+
+/// Carries layers from one driver's home to another's and proves them there. Calls for different layers may
+/// come from several threads at once, a layer's parent first.
+class LayerStager {
+ public:
+  /// `data_root` holds the source's records. All must outlive this.
+  LayerStager(const Dir& data_root, const Inventory& inventory, const Plan& plan, const Driver& source,
+              Driver& target);
+
+  /// Makes the layer in the target, which must not have it. Its parent must be there.
+  TransferCount stage(const PlannedLayer&) const;
+
+  /// Reads the layer in the target and compares. Throws Error (proof_failed) that names what differs.
+  /// `allow_damaged`: a layer that is damaged in the source already is no failure.
+  LayerCheck prove(const PlannedLayer&, bool allow_damaged) const;
+
+ private:
+  void read_source(const PlannedLayer&, ChangeSink&) const;
+  LayerCheck prove_image_layer(const PlannedLayer&, bool allow_damaged) const;
+  void compare(const PlannedLayer&, bool content) const;
+  unsigned first_proven(const Driver&, const PlannedLayer&) const;
+
+  const Dir& data_root_;
+  const Inventory& inventory_;
+  const Plan& plan_;
+  const Driver& source_;
+  Driver& target_;
+  std::map<LayerId, const PlannedLayer*> by_id_;
+};
+
+}  // namespace drover

@@ -1,0 +1,98 @@
+#include "migrate/stage_records.hpp"
+
+#include <set>
+#include <vector>
+
+#include "detect/json_edit.hpp"
+#include "drivers/attributes.hpp"
+#include "drivers/clone_tree.hpp"
+#include "drivers/sys/error.hpp"
+#include "migrate/compare_views.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kImage = "image";
+constexpr const char* kContainers = "containers";
+constexpr const char* kConfig = "config.v2.json";
+
+Dir source_records(const Dir& data_root, DriverKind driver) {
+  return data_root.sub(kImage).sub(driver_name(driver));
+}
+
+/// A fresh copy of a folder, under this name.
+void copy_folder(const Dir& from, const Dir& to, const char* name) {
+  to.remove_tree(name);
+  to.make_dir(name, 0700);
+  clone_tree(from, to.sub(name), false);
+}
+
+void set_driver(const Dir& container, DriverKind to) {
+  struct stat folder = container.stat(), file = container.stat(kConfig);
+  std::vector<Xattr> xattrs = container.xattrs(kConfig), folder_xattrs = container.xattrs("");
+  std::string text = config_for_driver(container.read(kConfig), to);
+  container.unlink(kConfig);
+  container.write_new(kConfig, text, 0600);
+  set_attributes(container, kConfig, file, xattrs, true);
+  set_attributes(container, "", folder, folder_xattrs, false);
+}
+
+View plain_view(Dir dir) {
+  std::vector<OpenLayer> layers;
+  layers.push_back({std::move(dir), nullptr});
+  return View(std::move(layers), Marks::none);
+}
+
+[[noreturn]] void differs(const std::string& what) {
+  throw Error(ExitCode::proof_failed, "the copy of Docker's records is not what it was: " + what,
+              "the source is untouched; `drover rollback` removes the copy");
+}
+
+void compare_folders(const Dir& from, const Dir& to) {
+  View before = plain_view(from.clone()), after = plain_view(to.clone());
+  ViewDifferences differences = compare_views({before, Marks::none}, {after, Marks::none}, true);
+  if (!differences.none()) differs(differences.first.front());
+}
+
+}  // namespace
+
+std::string config_for_driver(const std::string& text, DriverKind kind) {
+  return json_set(text, "Driver", json_quote(driver_name(kind)));
+}
+
+void stage_records(const Dir& data_root, const Inventory& inventory, DriverKind to, const Dir& folder) {
+  copy_folder(source_records(data_root, inventory.driver), folder, kImage);
+  copy_folder(data_root.make_path(kContainers, 0710), folder, kContainers);
+  Dir containers = folder.sub(kContainers);
+  for (const auto& [id, record] : inventory.containers)
+    with_context("container " + display_name(record), [&] { set_driver(containers.sub(id), to); });
+}
+
+void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind to, const Dir& folder) {
+  compare_folders(source_records(data_root, inventory.driver), folder.sub(kImage));
+  Dir before = data_root.sub(kContainers), after = folder.sub(kContainers);
+  auto names_of = [](const Dir& dir) {
+    std::set<std::string> names;
+    for (const DirEntry& entry : dir.list()) names.insert(entry.name);
+    return names;
+  };
+  if (names_of(before) != names_of(after)) differs("the containers are not the same");
+  for (const std::string& name : names_of(before)) {
+    auto a = before.try_sub(name), b = after.try_sub(name);
+    if (!a != !b) differs("`" + name + "`");
+    if (!a) continue;
+    if (!inventory.containers.contains(name)) {
+      compare_folders(*a, *b);
+      continue;
+    }
+    // Of these one file is to differ, in one word.
+    if (config_for_driver(a->read(kConfig), to) != b->read(kConfig)) differs("`" + b->path_of(kConfig) + "`");
+    View old_view = plain_view(a->clone()), new_view = plain_view(b->clone());
+    ViewDifferences differences = compare_views({old_view, Marks::none}, {new_view, Marks::none}, true);
+    for (const std::string& one : differences.first)
+      if (!one.starts_with(std::string("`") + kConfig + "`")) differs(one);
+  }
+}
+
+}  // namespace drover

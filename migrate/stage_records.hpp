@@ -1,0 +1,18 @@
+#pragma once
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// Makes, in the migration's folder, what is to be `image/<to>` and `containers/`: copies of the source's,
+/// each container of its driver now one of `to`. What an earlier try left there is made anew.
+void stage_records(const Dir& data_root, const Inventory&, DriverKind to, const Dir& folder);
+
+/// Compares them with the source's, byte by byte. Throws Error (proof_failed) that names what differs.
+void prove_records(const Dir& data_root, const Inventory&, DriverKind to, const Dir& folder);
+
+/// A container's config.v2.json with this driver in it; all else stays, byte for byte.
+std::string config_for_driver(const std::string& text, DriverKind);
+
+}  // namespace drover

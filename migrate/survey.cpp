@@ -1,0 +1,116 @@
+#include "migrate/survey.hpp"
+
+#include <mutex>
+#include <set>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+#include "migrate/run_tasks.hpp"
+#include "migrate/tar_split.hpp"
+
+namespace drover {
+
+namespace {
+
+/// Reads a layer's recipe to its end. Gives back what is wrong with it, or nothing.
+std::string check_tar_split(const Dir& data_root, DriverKind driver, const Digest& chain_id) {
+  auto gz = open_tar_split(data_root, driver, chain_id);
+  if (!gz) return {};
+  try {
+    TarSplitReader reader(std::move(*gz));
+    TarSplitEntry entry;
+    while (reader.next(entry)) check_interrupted();
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error& e) {
+    if (e.code() == ExitCode::interrupted) throw;
+    return e.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+LayerFacts measure_tree(const Dir& root) {
+  constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
+  LayerFacts facts;
+  std::set<ino_t> linked;
+  std::vector<Dir> directories;
+  directories.push_back(root.clone());
+  facts.bytes += static_cast<std::uint64_t>(root.stat().st_blocks) * kBlock;
+  while (!directories.empty()) {
+    check_interrupted();
+    Dir dir = std::move(directories.back());
+    directories.pop_back();
+    for (const DirEntry& entry : dir.list()) {
+      struct stat st = dir.stat(entry.name);
+      if (st.st_nlink > 1 && !S_ISDIR(st.st_mode) && !linked.insert(st.st_ino).second) continue;
+      ++facts.entries;
+      facts.bytes += static_cast<std::uint64_t>(st.st_blocks) * kBlock;
+      if (!S_ISDIR(st.st_mode)) continue;
+      ++facts.directories;
+      directories.push_back(dir.sub(entry.name));
+    }
+  }
+  return facts;
+}
+
+std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inventory) {
+  std::map<LayerId, std::vector<std::string>> dependents;
+  auto add_chain = [&](std::optional<Digest> chain, const std::string& whom) {
+    for (auto at = chain; at;) {
+      auto layer = inventory.layers.find(*at);
+      if (layer == inventory.layers.end()) break;
+      dependents[layer->second.cache_id].push_back(whom);
+      at = layer->second.parent;
+    }
+  };
+  for (const auto& [id, image] : inventory.images) add_chain(image.top, display_name(image));
+  for (const auto& [id, container] : inventory.containers) {
+    auto mount = inventory.mounts.find(id);
+    if (mount == inventory.mounts.end()) continue;
+    std::string whom = display_name(container);
+    dependents[mount->second.mount_id].push_back(whom);
+    if (mount->second.init_id) dependents[*mount->second.init_id].push_back(whom);
+    add_chain(mount->second.parent, whom);
+  }
+  return dependents;
+}
+
+Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads) {
+  Survey survey;
+  std::mutex mutex;
+  auto dependents = find_dependents(inventory);
+  auto note = [&](const LayerId& id, const std::string& what) {
+    auto whom = dependents.find(id);
+    if (whom == dependents.end()) return;  // nobody misses it
+    std::lock_guard lock(mutex);
+    survey.problems.push_back({what, whom->second, true});
+  };
+  std::vector<Task> tasks;
+  std::vector<LayerId> ids = source.layers();
+  for (const LayerId& id : ids)
+    tasks.push_back({[&, id] {
+                       try {
+                         LayerFacts facts = measure_tree(source.open(id).root);
+                         facts.stack = source.stack(id);
+                         std::lock_guard lock(mutex);
+                         survey.facts.emplace(id, std::move(facts));
+                       } catch (const Error& e) {
+                         if (e.code() == ExitCode::interrupted) throw;
+                         note(id, "layer " + short_id(id) + " cannot be read: " + e.what());
+                       }
+                     },
+                     {}});
+  for (const auto& [chain, layer] : inventory.layers)
+    tasks.push_back({[&, &record = layer] {
+                       std::string wrong = check_tar_split(data_root, inventory.driver, record.chain_id);
+                       if (!wrong.empty())
+                         note(record.cache_id, "layer " + short_id(record.chain_id) + ": its tar-split " + wrong);
+                     },
+                     {}});
+  run_tasks(tasks, threads);
+  return survey;
+}
+
+}  // namespace drover

@@ -1,0 +1,48 @@
+#pragma once
+#include <string>
+
+#include "drivers/sys/dir.hpp"
+#include "migrate/migration_folder.hpp"
+#include "migrate/switch_config.hpp"
+
+namespace drover {
+
+/// Puts what was staged in the place of what the engine uses now, and back. A handful of renames in a fixed
+/// order; each step looks at the disk for whether it was done already, so that after a crash the same call
+/// goes on where it was cut. From the first step that an engine could stumble over to the last, the engine's
+/// configuration is on hold.
+///
+/// Forward: the records into place · hold · the home into place · `containers/` exchanged with its twin · the
+/// new configuration · the old home and records put aside. Backward: the same in reverse.
+class Switch {
+ public:
+  /// Both must outlive this.
+  Switch(const Dir& data_root, MigrationFolder& folder);
+
+  /// Writes down what the steps below go by. Nothing that an engine looks at is changed. To be called once,
+  /// while everything is staged and nothing is switched.
+  void prepare();
+  void forward();
+  void backward();
+  /// Throws Error if something stands where backward() will put the old setup. backward() asks, too.
+  void require_way_back() const;
+
+ private:
+  void put_in_place(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
+                    const std::string& previous);
+  void take_back(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
+                 const std::string& previous);
+  void put_aside(const Dir& from, const std::string& name, const std::string& as);
+  void restore(const std::string& kept, const Dir& to, const std::string& name);
+  bool containers_are_old() const;
+  void exchange_containers();
+  void step(const std::string& what);
+
+  const Dir& root_;
+  MigrationFolder& folder_;
+  Dir image_, kept_;
+  std::string from_, to_;
+  SwitchConfig config_;
+};
+
+}  // namespace drover

@@ -1,0 +1,88 @@
+#include "migrate/switch_config.hpp"
+
+#include "detect/engine_config.hpp"
+#include "detect/json_edit.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kKept = "config";
+constexpr const char* kNotThere = "config-absent";  // empty: there was no configuration file
+constexpr const char* kDriver = "storage-driver";
+constexpr const char* kOptions = "storage-opts";
+
+// dockerd refuses a key that it does not know, and prints it with its value: "the following directives don't
+// match any configuration option: drover: ..." (moby daemon/config, findConfigurationConflicts; seen with
+// 20.10). Engines that drover knows do so since 1.10.
+constexpr const char* kHold = "drover";
+
+/// Gives `text` the other text's value of a key, or takes the key out where that has none.
+std::string with_value_of(const std::string& text, const std::string& other, const char* key) {
+  auto value = json_value_text(other.empty() ? "{}" : other, key);
+  return value ? json_set(text, key, *value) : json_remove(text, key);
+}
+
+}  // namespace
+
+bool is_on_hold(const std::string& text) { return !text.empty() && json_value_text(text, kHold).has_value(); }
+
+void SwitchConfig::keep() {
+  ConfigFile file(path_);
+  for (const char* name : {kKept, kNotThere})
+    if (kept_.exists(name)) kept_.unlink(name);
+  kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600);
+}
+
+std::optional<std::string> SwitchConfig::kept_text() const {
+  if (kept_.exists(kNotThere)) return std::nullopt;
+  return kept_.read(kKept);
+}
+
+std::string SwitchConfig::held(const std::string& text) const {
+  std::string why = "is moving this host's data from " + std::string(driver_name(from_)) + " to " +
+                    std::string(driver_name(to_)) +
+                    " and was interrupted: run `drover migrate --resume` or `drover rollback`";
+  return json_set(text.empty() ? "{}\n" : text, kHold, json_quote(why));
+}
+
+std::string SwitchConfig::for_target(const std::string& text) const {
+  return config_with_driver(text, std::string(driver_name(to_)), storage_opts_, nullptr);
+}
+
+bool SwitchConfig::is_ours(const std::string& text) const {
+  std::string old = kept_text().value_or(""), changed = for_target(old);
+  return text == old || text == changed || text == held(old) || text == held(changed);
+}
+
+void SwitchConfig::hold() {
+  ConfigFile file(path_);
+  if (!is_on_hold(file.text())) file.write(held(file.text()));
+}
+
+void SwitchConfig::set_new() {
+  ConfigFile file(path_);
+  // Where the user has edited the file since, the edits stay.
+  std::string base = is_ours(file.text()) ? kept_text().value_or("") : json_remove(file.text(), kHold);
+  std::string text = for_target(base);
+  if (file.text() != text) file.write(text);
+}
+
+void SwitchConfig::set_old() {
+  auto old = kept_text();
+  ConfigFile file(path_);
+  if (!is_ours(file.text())) {
+    std::string text = json_remove(file.text(), kHold);
+    for (const char* key : {kDriver, kOptions}) text = with_value_of(text, old.value_or(""), key);
+    if (text != file.text()) file.write(text);
+    log_note("`" + path_ + "` was changed since: only the storage driver and its options go back");
+  } else if (!old) {
+    file.remove();
+  } else if (file.text() != *old) {
+    file.write(*old);
+  }
+}
+
+}  // namespace drover

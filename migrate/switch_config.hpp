@@ -1,0 +1,44 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+#include "migrate/config_file.hpp"
+
+namespace drover {
+
+/// The engine's configuration file during a switch. It goes from the old text to one that no engine starts
+/// with (so that none comes up on a half-done root, not even after a power cut), and from there to the new
+/// one; or all the way back. What it was is kept in the migration's folder (`kept/config`, or the absence of
+/// it) before anything is written.
+class SwitchConfig {
+ public:
+  /// `kept`: where the old text is, or will be.
+  SwitchConfig(const Dir& kept, std::string path, DriverKind from, DriverKind to,
+               std::vector<std::string> storage_opts)
+      : kept_(kept), path_(std::move(path)), from_(from), to_(to), storage_opts_(std::move(storage_opts)) {}
+
+  /// Keeps the old text. To be called once, before the first step of the switch.
+  void keep();
+
+  void hold();     ///< no engine starts any more
+  void set_new();  ///< the target driver is in force
+  void set_old();  ///< as it was, to the byte; what the user has changed since stays changed
+
+ private:
+  std::optional<std::string> kept_text() const;
+  std::string held(const std::string& text) const;
+  std::string for_target(const std::string& text) const;
+  bool is_ours(const std::string& text) const;
+  const Dir& kept_;
+  std::string path_;
+  DriverKind from_, to_;
+  std::vector<std::string> storage_opts_;
+};
+
+/// Whether this text keeps an engine from starting.
+bool is_on_hold(const std::string& config_text);
+
+}  // namespace drover

@@ -1,0 +1,66 @@
+#include "migrate/way_back.hpp"
+
+#include "drivers/sys/error.hpp"
+#include "migrate/store.hpp"
+#include "migrate/switch.hpp"
+
+namespace drover {
+
+namespace {
+
+std::set<std::string> names_in(const std::optional<Dir>& dir) {
+  std::set<std::string> names;
+  if (dir)
+    for (const DirEntry& entry : dir->list()) names.insert(entry.name);
+  return names;
+}
+
+}  // namespace
+
+MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder) {
+  MadeSince made;
+  if (folder.state() != MigrationState::switched) return made;
+  Inventory now = read_inventory(Dir::open(root.path), folder.record().to, nullptr);
+  auto old_containers = names_in(folder.dir().try_sub("containers"));
+  for (const auto& [id, container] : now.containers)
+    if (!old_containers.contains(id)) made.containers.push_back(display_name(container));
+  std::set<std::string> old_images;
+  if (auto kept = folder.dir().try_sub("kept"))
+    if (auto image = kept->try_sub("image"))
+      if (auto database = image->try_sub("imagedb"))
+        if (auto content = database->try_sub("content")) old_images = names_in(content->try_sub("sha256"));
+  for (const auto& [id, image] : now.images)
+    if (!old_images.contains(id)) made.images.push_back(display_name(image));
+  return made;
+}
+
+void roll_back(const Dir& data_root, MigrationFolder& folder) {
+  MigrationState state = folder.state();
+  if (state == MigrationState::committing)
+    throw Error("the old setup is being deleted already", "`drover commit` finishes that");
+  if (state != MigrationState::staging && state != MigrationState::ended) {
+    Switch way(data_root, folder);
+    way.require_way_back();
+    if (state != MigrationState::rolling_back) folder.set_state(MigrationState::rolling_back);
+    way.backward();
+  }
+  folder.end();
+}
+
+void require_committable(const MigrationFolder& folder) {
+  MigrationState state = folder.state();
+  if (state != MigrationState::switched && state != MigrationState::committing &&
+      state != MigrationState::ended)
+    throw Error("the migration is not finished: it is " + std::string(state_name(state)),
+                next_step(state));
+}
+
+void commit(MigrationFolder& folder) {
+  require_committable(folder);
+  MigrationState state = folder.state();
+  if (state == MigrationState::switched) folder.set_state(MigrationState::committing);
+  folder.remove_content();
+  folder.end();
+}
+
+}  // namespace drover
