@@ -21,7 +21,7 @@ int run_info(const InfoOptions& options, Context& context) {
   InfoReport report{make_report(context.data_root, context.config), std::nullopt, std::nullopt};
   HostReport& host = report.host;
   try {
-    report.stores = summarize_stores(host.root, host.current, host.engine,
+    report.stores = summarize_stores(host.root, storage_opts_in_force(host.config), host.current, host.engine,
                                      host.backing.reflink.value_or(false), !options.no_size);
   } catch (const SystemError& e) {
     add_trouble(host.troubles, e.what());

@@ -80,8 +80,13 @@ int run_new(const MigrateFlags& flags, Context& context) {
   require_room(found.plan, store.root);
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
   if (!confirm(context)) return declined(context);
-  MigrationRecord record{found.from, options.to, ConfigFile(store.config.config_path).path(),
-                         options.storage_opts, options.force};
+  MigrationRecord record{.from = found.from,
+                         .to = options.to,
+                         .config_path = ConfigFile(store.config.config_path).path(),
+                         .storage_opts = options.storage_opts,
+                         .from_home = found.from_home,
+                         .to_home = found.to_home,
+                         .force = options.force};
   auto progress = make_progress(context);
   MigrationResult result = run_migration(store.root, record, found, flags.threads, *progress);
   progress.reset();

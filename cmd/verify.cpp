@@ -86,7 +86,8 @@ int run_verify(const VerifyFlags& flags, Context& context) {
                                            : require_driver(flags.driver);
   catch_interrupts();
   auto progress = make_progress(context);
-  VerifyReport report = verify_store(store.root, driver, flags.names, flags.threads, *progress);
+  HomeSettings settings{store.root.owner, storage_opts_in_force(store.config)};
+  VerifyReport report = verify_store(store.root, driver, settings, flags.names, flags.threads, *progress);
   progress.reset();
   if (context.json)
     print_json_report(context, store.root, report);

@@ -200,6 +200,17 @@ std::string config_with_driver(const std::string& text, const std::string& drive
   return json_set(out, "storage-opts", list_text(kept, json_value_text(out, "storage-opts")));
 }
 
+std::vector<std::string> storage_opts_in_force(const EngineConfig& config) {
+  std::vector<std::string> options = config.storage_opts;
+  for (const EngineConfig::Flag& flag : config.flags)
+    if (flag.name == "storage-opt") options.push_back(flag.value);
+  return options;
+}
+
+std::vector<std::string> storage_opts_of(const std::string& text) {
+  return strings_at(parse_object(text), "storage-opts");
+}
+
 std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig& config) {
   std::vector<EngineConfig::Flag> found;
   for (const EngineConfig::Flag& flag : config.flags)

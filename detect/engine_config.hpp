@@ -49,6 +49,11 @@ std::string config_with_driver(const std::string& text, const std::string& drive
 /// answer is yes.
 bool storage_opt_fits(const std::string& driver, const std::string& option);
 
+/// The storage-opts in force: those of daemon.json, those of the command line.
+std::vector<std::string> storage_opts_in_force(const EngineConfig&);
+/// Those of a daemon.json. Throws Error if it cannot be parsed.
+std::vector<std::string> storage_opts_of(const std::string& config_text);
+
 /// Flags that would conflict with a driver in daemon.json (the engine refuses to start with both).
 std::vector<EngineConfig::Flag> conflicting_flags(const EngineConfig&);
 

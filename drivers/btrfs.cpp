@@ -73,8 +73,8 @@ class Btrfs : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_btrfs(const std::string& home, RootOwner owner) {
-  return std::make_unique<Btrfs>(home, owner);
+std::unique_ptr<Driver> open_btrfs(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<Btrfs>(home, settings.owner);
 }
 
 }  // namespace drover

@@ -50,6 +50,13 @@ struct RootOwner {
   gid_t gid = 0;
 };
 
+/// What a driver must know of its home besides the path.
+struct HomeSettings {
+  RootOwner owner;
+  /// The engine's storage-opts ("zfs.fsname=tank/docker"): some say where the layers are, outside of the home.
+  std::vector<std::string> storage_opts;
+};
+
 /// One driver's home (`<data root>/overlay2`, or where it is being built). Functions that write are used on a
 /// home that no engine looks at. Calls for different layers may come from several threads at once.
 class Driver {
@@ -92,7 +99,7 @@ struct DriverEntry {
   /// behind.
   Probe (*probe)(const std::string& data_root);
   /// Opens a home at this path; null for a driver that drover cannot read and write yet.
-  std::unique_ptr<Driver> (*open)(const std::string& home, RootOwner owner);
+  std::unique_ptr<Driver> (*open)(const std::string& home, const HomeSettings&);
 };
 
 const std::vector<DriverEntry>& driver_table();

@@ -131,12 +131,12 @@ void OverlayHome::remove(const LayerId& id) {
 
 void OverlayHome::remove_home() { folder_above(home_).remove_tree(name_of(home_)); }
 
-std::unique_ptr<Driver> open_overlay2(const std::string& home, RootOwner owner) {
-  return std::make_unique<OverlayHome>(DriverKind::overlay2, home, owner);
+std::unique_ptr<Driver> open_overlay2(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<OverlayHome>(DriverKind::overlay2, home, settings.owner);
 }
 
-std::unique_ptr<Driver> open_fuse_overlayfs(const std::string& home, RootOwner owner) {
-  return std::make_unique<OverlayHome>(DriverKind::fuse_overlayfs, home, owner);
+std::unique_ptr<Driver> open_fuse_overlayfs(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<OverlayHome>(DriverKind::fuse_overlayfs, home, settings.owner);
 }
 
 }  // namespace drover

@@ -59,8 +59,8 @@ class Vfs : public Driver {
 
 }  // namespace
 
-std::unique_ptr<Driver> open_vfs(const std::string& home, RootOwner owner) {
-  return std::make_unique<Vfs>(home, owner);
+std::unique_ptr<Driver> open_vfs(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<Vfs>(home, settings.owner);
 }
 
 }  // namespace drover

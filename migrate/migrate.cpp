@@ -131,7 +131,7 @@ MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, 
                                  unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
   MigrationResult result = summary_of(found.plan);
-  auto target = driver_entry(found.plan.to).open(folder.home_path(), root.owner);
+  auto target = driver_entry(found.plan.to).open(folder.home_path(), folder.record().to_home);
   target->make_home();
   progress.phase("staging and proving " + std::to_string(found.plan.layers.size()) + " layers");
   LayerTransfer(dir, folder, found, *target, progress, result).run(threads);

@@ -19,12 +19,41 @@ constexpr std::size_t kPlanLimit = 1 << 20;
 
 using Json = nlohmann::ordered_json;
 
+Json settings_json(const HomeSettings& settings) {
+  return {{"uid", settings.owner.uid}, {"gid", settings.owner.gid}, {"storage_opts", settings.storage_opts}};
+}
+
+std::vector<std::string> strings_in(const Json& json, const char* key) {
+  std::vector<std::string> strings;
+  auto found = json.find(key);
+  if (found != json.end() && found->is_array())
+    for (const Json& item : *found)
+      if (item.is_string()) strings.push_back(item.get<std::string>());
+  return strings;
+}
+
+HomeSettings parse_settings(const Json& json, const char* key) {
+  auto found = json.find(key);
+  if (found == json.end() || !found->is_object()) throw Error("is damaged");
+  HomeSettings settings;
+  auto id = [&](const char* which) -> uid_t {
+    auto number = found->find(which);
+    if (number == found->end() || !number->is_number_unsigned() || *number > UINT32_MAX) throw Error("is damaged");
+    return number->get<uid_t>();
+  };
+  settings.owner = {id("uid"), id("gid")};
+  settings.storage_opts = strings_in(*found, "storage_opts");
+  return settings;
+}
+
 std::string text_of(const MigrationRecord& record) {
   Json json{{"version", 1},
             {"from", driver_name(record.from)},
             {"to", driver_name(record.to)},
             {"config", record.config_path},
             {"storage_opts", record.storage_opts},
+            {"from_home", settings_json(record.from_home)},
+            {"to_home", settings_json(record.to_home)},
             {"force", record.force}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -42,10 +71,9 @@ MigrationRecord parse_record(const std::string& text) {
   if (!from || !to || !record.config_path.starts_with('/')) throw Error("is damaged");
   record.from = from->kind;
   record.to = to->kind;
-  auto options = json.find("storage_opts");
-  if (options != json.end() && options->is_array())
-    for (const Json& option : *options)
-      if (option.is_string()) record.storage_opts.push_back(option.get<std::string>());
+  record.storage_opts = strings_in(json, "storage_opts");
+  record.from_home = parse_settings(json, "from_home");
+  record.to_home = parse_settings(json, "to_home");
   record.force = json.value("force", Json()) == true;
   return record;
 }
@@ -182,11 +210,11 @@ void MigrationFolder::set_state(MigrationState state) {
 
 void MigrationFolder::remove_content() {
   if (!dir_.exists(kPlan)) return;
-  auto remove_home = [](DriverKind kind, const std::string& path) {
-    if (auto open = driver_entry(kind).open) open(path, {})->remove_home();
+  auto remove_home = [](DriverKind kind, const std::string& path, const HomeSettings& settings) {
+    if (auto open = driver_entry(kind).open) open(path, settings)->remove_home();
   };
-  remove_home(record_.to, home_path());
-  if (dir_.try_sub("kept")) remove_home(record_.from, kept_home_path());
+  remove_home(record_.to, home_path(), record_.to_home);
+  if (dir_.try_sub("kept")) remove_home(record_.from, kept_home_path(), record_.from_home);
   for (const DirEntry& entry : dir_.list())
     if (entry.name != kJournal && entry.name != kPlan) dir_.remove_tree(entry.name);
 }

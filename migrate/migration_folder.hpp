@@ -14,6 +14,8 @@ struct MigrationRecord {
   DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
   std::string config_path;                ///< the engine's configuration file that the switch writes
   std::vector<std::string> storage_opts;  ///< --storage-opt
+  /// Both homes' settings when it began: the configuration that they come from changes on the way.
+  HomeSettings from_home, to_home;
   bool force = false;                     ///< --force
 };
 

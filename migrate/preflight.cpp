@@ -36,20 +36,21 @@ void require_usable(const DataRoot& root, DriverKind to, bool force) {
                 "choose another: drover select");
 }
 
-std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, DriverKind from) {
+std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, DriverKind from,
+                                    const HomeSettings& settings) {
   if (!driver_entry(from).open)
     throw Error("drover cannot read the layers of " + name_of(from) + " yet", "nothing was changed");
   auto image = dir.try_sub("image");
   if (!image || !image->try_sub(driver_name(from)))
     throw Error("`" + root.path + "` has no records of " + name_of(from) + " (image/" + name_of(from) + ")",
                 "`drover info` lists the stores that are there");
-  return driver_entry(from).open(root.path + "/" + name_of(from), root.owner);
+  return driver_entry(from).open(root.path + "/" + name_of(from), settings);
 }
 
 /// An engine that was started with the target once has left an empty store, which is put aside; one with
 /// images in it is not ours to touch.
-void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to) {
-  auto home = driver_entry(to).open(root.path + "/" + name_of(to), root.owner);
+void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, const HomeSettings& settings) {
+  auto home = driver_entry(to).open(root.path + "/" + name_of(to), settings);
   Inventory there = read_inventory(dir, to, nullptr);
   bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty();
   if (image || !there.containers.empty() || !home->layers().empty())
@@ -78,8 +79,9 @@ void refuse_damage(const std::vector<StoreProblem>& problems) {
               "`drover verify` lists all damage; remove what uses it with the engine, then try again");
 }
 
-TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, const Driver& source) {
-  auto target = driver_entry(to).open(root.path + "/" + name_of(to), root.owner);
+TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, const HomeSettings& settings,
+                           const Driver& source) {
+  auto target = driver_entry(to).open(root.path + "/" + name_of(to), settings);
   BackingFilesystem backing = probe_backing(root.path);
   TargetFacts facts;
   facts.kind = to;
@@ -154,18 +156,20 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   DriverKind to = options.to;
   if (found.from == to)
     throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already", "name another driver: --to DRIVER");
-  found.source = open_source(root, dir, found.from);
+  found.from_home = {root.owner, storage_opts_in_force(config)};
+  found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
   require_usable(root, to, options.force);
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
-  refuse_full_target(root, dir, to);
+  found.to_home = {root.owner, storage_opts_of(found.new_config)};
+  refuse_full_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
   Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads);
   refuse_damage(survey.problems);
   found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
-                         look_at_target(root, dir, to, *found.source));
+                         look_at_target(root, dir, to, found.to_home, *found.source));
   return found;
 }
 

@@ -29,6 +29,7 @@ struct Preflight {
   std::unique_ptr<Driver> source;
   Inventory inventory;
   Plan plan;
+  HomeSettings from_home, to_home;
   std::string new_config;             ///< the engine's configuration as the switch will write it
   std::vector<std::string> removed;   ///< storage-opts that the target does not take
 };

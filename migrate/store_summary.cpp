@@ -17,10 +17,10 @@ constexpr std::size_t kBuildKitIdSize = 25;
 
 /// The layers in a home. Drivers that drover does not open yet keep one entry a layer in a folder of their
 /// own.
-std::optional<std::vector<LayerId>> layers_in_home(const DataRoot& root, const Dir& dir,
+std::optional<std::vector<LayerId>> layers_in_home(const Dir& dir, const Driver* open,
                                                    const DriverEntry& entry) {
   std::string name(entry.name);
-  if (entry.open) return entry.open(root.path + "/" + name, root.owner)->layers();
+  if (open) return open->layers();
   std::optional<Dir> home = dir.try_sub(name);
   if (home && entry.kind == DriverKind::aufs) home = home->try_sub("layers");
   if (home && entry.kind == DriverKind::devicemapper) home = home->try_sub("metadata");
@@ -60,16 +60,17 @@ ContainerDrivers container_drivers(const Inventory& inventory) {
   return drivers;
 }
 
-void count_store(StoreSummary& store, const DataRoot& root, const Dir& dir, const DriverEntry& entry) {
+void count_store(StoreSummary& store, const std::string& root, const HomeSettings& settings, const Dir& dir,
+                 const DriverEntry& entry) {
   try {
     std::unique_ptr<Driver> home;
-    if (entry.open) home = entry.open(root.path + "/" + store.driver, root.owner);
+    if (entry.open) home = entry.open(root + "/" + store.driver, settings);
     Inventory inventory = read_inventory(dir, entry.kind, home.get());
     store.images = inventory.images.size();
     store.containers = inventory.containers.size();
     store.layers = inventory.layers.size();
     store.problems = std::move(inventory.problems);
-    if (auto ids = layers_in_home(root, dir, entry)) count_home(store, *ids, inventory);
+    if (auto ids = layers_in_home(dir, home.get(), entry)) count_home(store, *ids, inventory);
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
@@ -131,7 +132,9 @@ std::string hidden_reason(const std::string& driver, const CurrentDriver& curren
   return used;
 }
 
-std::vector<StoreSummary> summarize_stores(const DataRoot& root, const CurrentDriver& current,
+std::vector<StoreSummary> summarize_stores(const DataRoot& root,
+                                           const std::vector<std::string>& storage_opts,
+                                           const CurrentDriver& current,
                                            const std::optional<EngineVersion>& engine, bool reflink,
                                            bool with_bytes) {
   std::vector<StoreSummary> stores;
@@ -150,7 +153,7 @@ std::vector<StoreSummary> summarize_stores(const DataRoot& root, const CurrentDr
     store.active = is_active(name, current);
     store.hidden_reason = hidden_reason(name, current, engine);
     if (const DriverEntry* entry = find_driver(name))
-      count_store(store, root, *dir, *entry);
+      count_store(store, root.path, {root.owner, storage_opts}, *dir, *entry);
     else if (auto found = of_containers.find(name); found != of_containers.end())
       store.containers = found->second;
     auto home = find_driver(name) ? dir->try_sub(name) : std::nullopt;

@@ -160,14 +160,14 @@ bool VerifyReport::sound() const {
          std::none_of(problems.begin(), problems.end(), [](const StoreProblem& p) { return p.fatal; });
 }
 
-VerifyReport verify_store(const DataRoot& root, DriverKind driver, const std::vector<std::string>& names,
-                          unsigned threads, Progress& progress) {
+VerifyReport verify_store(const DataRoot& root, DriverKind driver, const HomeSettings& settings,
+                          const std::vector<std::string>& names, unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
   auto open = driver_entry(driver).open;
   if (!open)
     throw Error("drover cannot read the layers of " + std::string(driver_name(driver)) + " yet",
                 "`drover info` lists the stores that are there");
-  auto home = open(root.path + "/" + std::string(driver_name(driver)), root.owner);
+  auto home = open(root.path + "/" + std::string(driver_name(driver)), settings);
   Inventory inventory = read_inventory(dir, driver, home.get());
   ScopeFinder finder(inventory);
   Scope scope = names.empty() ? finder.all() : finder.of(names);

@@ -33,7 +33,7 @@ struct VerifyReport {
 /// A name is an image (tag, ID or the beginning of it), a container (name, or beginning of an ID) or a layer
 /// (chain ID, diff ID, cache ID or the beginning of one). Throws Error for a name that nothing has, or
 /// several have.
-VerifyReport verify_store(const DataRoot&, DriverKind, const std::vector<std::string>& names, unsigned threads,
-                          Progress&);
+VerifyReport verify_store(const DataRoot&, DriverKind, const HomeSettings&,
+                          const std::vector<std::string>& names, unsigned threads, Progress&);
 
 }  // namespace drover

@@ -62,7 +62,7 @@ TEST_CASE("every store is counted, whether the engine shows it or not") {
   CurrentDriver current = uses(K::overlay2);
   current.homes = {K::overlay2, K::aufs};
   DataRoot root{fixture.tree.root(), "test", true, {}};
-  auto stores = summarize_stores(root, current, engine(28), false, true);
+  auto stores = summarize_stores(root, {}, current, engine(28), false, true);
   REQUIRE(stores.size() == 3);
   CHECK(stores[0].driver == "overlay2");
   CHECK(stores[0].active);
@@ -82,7 +82,7 @@ TEST_CASE("every store is counted, whether the engine shows it or not") {
   CHECK(unknown->containers == 1);
   CHECK_FALSE(unknown->images);
   CHECK_FALSE(unknown->hidden_reason.empty());
-  CHECK_FALSE(summarize_stores(root, current, engine(28), false, false)[0].bytes);
+  CHECK_FALSE(summarize_stores(root, {}, current, engine(28), false, false)[0].bytes);
 }
 
 TEST_CASE("disk usage counts an inode once") {
@@ -98,6 +98,6 @@ TEST_CASE("disk usage counts an inode once") {
 
 TEST_CASE("a data root that is not there has no stores") {
   CHECK(
-      summarize_stores({"/nonexistent/docker", "test", false, {}}, uses(K::overlay2), engine(28), false, true)
+      summarize_stores({"/nonexistent/docker", "test", false, {}}, {}, uses(K::overlay2), engine(28), false, true)
           .empty());
 }
