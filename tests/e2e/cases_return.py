@@ -1,6 +1,9 @@
 """The way back, and giving up the way back."""
 import os
 
+import observe
+from bench import require_equal
+
 
 def rollback(bench, source, target):
     """After a switch and a life under the new driver, everything is as it was, the config's bytes too."""
@@ -56,6 +59,19 @@ def round_trip(bench, source, over):
     bench.check_all(bench.before, start)
     if bench.config_bytes() != config:
         raise AssertionError("the config after a round trip: %r" % bench.config_bytes())
+
+
+def commit_beside_the_engine(bench, source, target):
+    """The old data is deleted while the engine runs on the new: it must not notice."""
+    bench.take_source(source)
+    bench.drover("migrate", "--to", target, "--yes")
+    bench.engine.start()
+    bench.drover("commit", "--yes")
+    bench.check_driver(target)
+    require_equal(bench.before["engine"], observe.observe(bench.engine), "after the commit the engine shows")
+    bench.engine.stop()
+    require_absent(bench.home(bench.driver), os.path.join(bench.place.root, "drover"))
+    bench.check_all(bench.before, target)
 
 
 def commit_only_after_switch(bench, source):
@@ -118,6 +134,13 @@ def cases():
         )
         for source, over in (("overlay2@btrfs", "btrfs"), ("overlay2@ext4", "vfs"))
     ]
+    found.append(
+        (
+            "commit/engine-running",
+            "overlay2@btrfs",
+            lambda bench: commit_beside_the_engine(bench, "overlay2@btrfs", "btrfs"),
+        )
+    )
     found.append(
         ("commit/none-open", "overlay2@ext4", lambda bench: commit_only_after_switch(bench, "overlay2@ext4"))
     )
