@@ -6,6 +6,7 @@
 #include "cmd/context.hpp"
 #include "cmd/store_access.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/way_back.hpp"
 
@@ -23,10 +24,10 @@ int run_commit(Context& context) {
                 "`drover info` tells what is there");
   require_committable(*folder);
   std::string from(driver_name(folder->record().from));
-  context.err << "The old data of " << from << " in " << folder->dir().path()
-              << " is deleted: after that there is no rollback.\n";
+  log_note("the old data of " + from + " in `" + folder->dir().path() +
+           "` is deleted: after that there is no rollback");
   if (!confirm(context)) {
-    context.err << "nothing was changed\n";
+    log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);
   }
   commit(*folder);

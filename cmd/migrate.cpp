@@ -57,8 +57,8 @@ int finish(Context& context, const DataRoot& root, const MigrationResult& result
   return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
 }
 
-int declined(Context& context) {
-  context.err << "nothing was changed\n";
+int declined() {
+  log_note("nothing was changed");
   return static_cast<int>(ExitCode::failed);
 }
 
@@ -79,7 +79,7 @@ int run_new(const MigrateFlags& flags, Context& context) {
                ConfigFile(store.config.config_path).diff(found.new_config));
   require_room(found.plan, store.root);
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
-  if (!confirm(context)) return declined(context);
+  if (!confirm(context)) return declined();
   MigrationRecord record{.from = found.from,
                          .to = options.to,
                          .config_path = ConfigFile(store.config.config_path).path(),
@@ -119,9 +119,10 @@ int run_resume(const MigrateFlags& flags, Context& context) {
     throw Error(ExitCode::usage,
                 "the migration in `" + store.root.path + "` is one to " + std::string(driver_name(record.to)),
                 "leave --to out, or give that one up first: drover rollback");
-  context.err << "A migration from " << driver_name(record.from) << " to " << driver_name(record.to)
-              << " was interrupted while " << state_name(state) << ": going on with it.\n";
-  if (!confirm(context)) return declined(context);
+  log_note("a migration from " + std::string(driver_name(record.from)) + " to " +
+           std::string(driver_name(record.to)) + " was interrupted while " + std::string(state_name(state)) +
+           ": going on with it");
+  if (!confirm(context)) return declined();
   refuse_mounts(store.root, record.from, record.to);
   catch_interrupts();
   auto progress = make_progress(context);

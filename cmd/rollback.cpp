@@ -6,6 +6,7 @@
 #include "cmd/context.hpp"
 #include "cmd/store_access.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/way_back.hpp"
@@ -22,22 +23,16 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-void say_what_is_given_up(Context& context, const MigrationFolder& folder, const MadeSince& made) {
-  const MigrationRecord& record = folder.record();
-  if (folder.state() == MigrationState::ended) {
-    context.err << "What an ended migration has left is removed.\n";
-    return;
-  }
-  if (folder.state() == MigrationState::staging) {
-    context.err << "The migration to " << driver_name(record.to) << " is given up and its copy removed; "
-                << driver_name(record.from) << " was never touched.\n";
-    return;
-  }
-  context.err << "The data root goes back to " << driver_name(record.from)
-              << " as it was before the migration; what was changed under " << driver_name(record.to)
-              << " since is given up.\n";
-  if (!made.containers.empty()) context.err << "Containers made since: " << joined(made.containers) << "\n";
-  if (!made.images.empty()) context.err << "Images made since: " << joined(made.images) << "\n";
+void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) {
+  std::string from(driver_name(folder.record().from)), to(driver_name(folder.record().to));
+  if (folder.state() == MigrationState::ended) return log_note("what an ended migration has left is removed");
+  if (folder.state() == MigrationState::staging)
+    return log_note("the migration to " + to + " is given up and its copy removed; " + from +
+                    " was never touched");
+  log_note("the data root goes back to " + from + " as it was before the migration; what was changed under " +
+           to + " since is given up");
+  if (!made.containers.empty()) log_note("containers made since: " + joined(made.containers));
+  if (!made.images.empty()) log_note("images made since: " + joined(made.images));
 }
 
 int run_rollback(Context& context) {
@@ -50,9 +45,9 @@ int run_rollback(Context& context) {
                 "`drover info` tells what is there; after `drover commit` there is no way back but another "
                 "migration");
   MigrationRecord record = folder->record();
-  say_what_is_given_up(context, *folder, made_since_switch(store.root, *folder));
+  say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) {
-    context.err << "nothing was changed\n";
+    log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);
   }
   refuse_mounts(store.root, record.from, record.to);
