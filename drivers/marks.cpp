@@ -10,6 +10,7 @@ namespace {
 constexpr std::string_view kPrefix = ".wh.";
 constexpr std::string_view kReserved = ".wh..wh.";
 constexpr std::string_view kOpaqueFile = ".wh..wh..opq";
+constexpr std::string_view kFuseOpaqueDevice = ".wh..opq";
 constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
 constexpr const char* kWhiteoutXattr = "trusted.overlay.whiteout";
 // fuse-overlayfs looks for ".wh." + name beside each name, and a name has at most 255 bytes.
@@ -43,6 +44,9 @@ Opacity opacity(Marks marks, const Dir& dir) {
 DecodedEntry decode(Marks marks, const Dir& dir, const DirEntry& entry, Opacity inside) {
   if (named(marks) && entry.name.starts_with(kPrefix)) {
     if (entry.name.starts_with(kReserved)) return {EntryRole::bookkeeping, {}};
+    // fuse-overlayfs leaves this device in a directory that it has marked as opaque (seen with 1.10).
+    if (marks == Marks::fuse_overlayfs && entry.name == kFuseOpaqueDevice && is_null_device(dir, entry))
+      return {EntryRole::bookkeeping, {}};
     return {EntryRole::whiteout, entry.name.substr(kPrefix.size())};
   }
   if (kernel_style(marks)) {

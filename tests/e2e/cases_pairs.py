@@ -5,7 +5,7 @@ import shutil
 import fixture
 import observe
 import trees
-from bench import DRIVERS, FILESYSTEMS, require_equal
+from bench import DRIVERS, FILESYSTEMS
 
 # Cannot be started: they hold no shell.
 NOT_STARTABLE = {"scratch"}
@@ -75,8 +75,7 @@ def pair(bench, source, target):
     bench.check_disk_shows(bench.before, target)
     bench.drover("verify")
     bench.engine.start()
-    bench.check_driver(target)
-    require_equal(bench.before["engine"], observe.observe(bench.engine), "the engine shows")
+    bench.check_running_engine_shows(bench.before, target)
     live_on(bench)
     bench.engine.stop()
 

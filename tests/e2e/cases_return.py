@@ -1,9 +1,6 @@
 """The way back, and giving up the way back."""
 import os
 
-import observe
-from bench import require_equal
-
 
 def rollback(bench, source, target):
     """After a switch and a life under the new driver, everything is as it was, the config's bytes too."""
@@ -67,8 +64,7 @@ def commit_beside_the_engine(bench, source, target):
     bench.drover("migrate", "--to", target, "--yes")
     bench.engine.start()
     bench.drover("commit", "--yes")
-    bench.check_driver(target)
-    require_equal(bench.before["engine"], observe.observe(bench.engine), "after the commit the engine shows")
+    bench.check_running_engine_shows(bench.before, target)
     bench.engine.stop()
     require_absent(bench.home(bench.driver), os.path.join(bench.place.root, "drover"))
     bench.check_all(bench.before, target)

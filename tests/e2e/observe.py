@@ -6,6 +6,7 @@ Left out, because the engine itself gives other answers after a mere restart or 
 - in /system/df the same computed sizes."""
 import hashlib
 import json
+import os
 import tarfile
 
 import trees
@@ -151,6 +152,32 @@ def _exported(engine, container):
                     else None,
                 }
     return entries
+
+
+def without_export_links(seen):
+    """The same, but each hard link in an export is the file that it stands for: the engine finds not all of
+    them through fuse-overlayfs."""
+    exports = {}
+    for container, entries in seen["container export"].items():
+        exports[container] = {
+            name: {**entries[facts["link"]], "mtime": facts["mtime"]} if facts["type"] == "1" else facts
+            for name, facts in entries.items()
+        }
+    return {**seen, "container export": exports}
+
+
+def with_missed_deletions(before, after):
+    """What fuse-overlayfs showed, and in `docker diff` the deletions in directories that were deleted and made
+    again: with this driver the engine does not see them. Only of paths that were gone before, too."""
+    changes = {}
+    for container, old in before["container diff"].items():
+        exported = {name.rstrip("/") for name in before["container export"][container]}
+        changes[container] = dict(old)
+        for path, kind in after["container diff"].get(container, {}).items():
+            if kind == "D" and path not in old and path.lstrip("/") not in exported:
+                changes[container][path] = "D"
+                changes[container].setdefault(os.path.dirname(path), "C")
+    return {**before, "container diff": changes}
 
 
 def _disk_use(engine):
