@@ -1,6 +1,7 @@
 #include "migrate/migration_folder.hpp"
 
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -175,7 +176,7 @@ MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRec
   above.make_dir(id, 0700);
   Dir dir = above.sub(id);
   lock(dir);
-  dir.write_atomic(kPlan, text_of(record), 0600);
+  dir.write_atomic(kPlan, text_of(record), 0600, ::geteuid(), ::getegid());
   above.sync();
   data_root.sync();
   MigrationFolder folder(data_root, std::move(id), std::move(dir), record);
@@ -187,7 +188,7 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   auto folders = read_folders(data_root);
   if (folders.empty()) {
     // An empty drover/ is what a cut between the last two steps of end() leaves.
-    if (data_root.try_sub(kFolder)) data_root.remove_dir(kFolder);
+    if (auto above = data_root.try_sub(kFolder); above && above->list().empty()) data_root.remove_dir(kFolder);
     return std::nullopt;
   }
   Found& first = folders[0];

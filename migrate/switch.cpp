@@ -1,6 +1,7 @@
 #include "migrate/switch.hpp"
 
 #include <linux/fs.h>
+#include <unistd.h>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
@@ -39,7 +40,8 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  kept_.write_atomic(kInode, std::to_string(root_.stat(kContainers).st_ino), 0600);
+  kept_.write_atomic(kInode, std::to_string(root_.stat(kContainers).st_ino), 0600, ::geteuid(),
+                     ::getegid());
   folder_.dir().sync();
 }
 

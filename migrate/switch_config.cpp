@@ -1,5 +1,7 @@
 #include "migrate/switch_config.hpp"
 
+#include <unistd.h>
+
 #include "detect/engine_config.hpp"
 #include "detect/json_edit.hpp"
 #include "drivers/sys/error.hpp"
@@ -33,7 +35,7 @@ void SwitchConfig::keep() {
   ConfigFile file(path_);
   for (const char* name : {kKept, kNotThere})
     if (kept_.exists(name)) kept_.unlink(name);
-  kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600);
+  kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600, ::geteuid(), ::getegid());
 }
 
 std::optional<std::string> SwitchConfig::kept_text() const {

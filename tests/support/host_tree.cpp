@@ -1,6 +1,7 @@
 #include "tests/support/host_tree.hpp"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,8 +13,19 @@ namespace drover {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// In memory where that can be: what is tested syncs often, and a test's files need not outlive it.
+fs::path temporary_folder() {
+  constexpr const char* kInMemory = "/dev/shm";
+  if (!std::getenv("TMPDIR") && ::access(kInMemory, W_OK) == 0) return kInMemory;
+  return fs::temp_directory_path();
+}
+
+}  // namespace
+
 HostTree::HostTree(std::initializer_list<std::pair<std::string, std::string>> files) {
-  std::string name = (fs::temp_directory_path() / "drover-test-XXXXXX").string();
+  std::string name = (temporary_folder() / "drover-test-XXXXXX").string();
   if (!::mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
   root_ = name;
   for (const auto& [below, text] : files) write(below, text);

@@ -1,41 +1,26 @@
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cmd/app.hpp"
 #include "migrate/config_file.hpp"
 #include "tests/support/host_tree.hpp"
+#include "tests/support/run_drover.hpp"
 
 using namespace drover;
+using test::Run;
 
 namespace {
 
-struct Run {
-  int code;
-  std::string out, err;
-};
-
 /// Runs `drover select` without a terminal to ask on.
-Run select(const HostTree& host, std::vector<std::string> arguments) {
-  int saved = ::dup(STDIN_FILENO), null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(null, STDIN_FILENO);
-  std::vector<std::string> words = {"drover",           "select",   "--data-root",
-                                    host.path("/root"), "--config", host.path("/config")};
+Run select(const HostTree& host, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"select", "--data-root", host.path("/root"), "--config",
+                                    host.path("/config")};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  std::ostringstream out, err;
-  int code = run_app(static_cast<int>(argv.size()), argv.data(), out, err);
-  ::dup2(saved, STDIN_FILENO);
-  ::close(saved);
-  ::close(null);
-  return {code, out.str(), err.str()};
+  return test::run_drover(std::move(words));
 }
 
 nlohmann::json json_of(const Run& run) {

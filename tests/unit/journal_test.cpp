@@ -1,0 +1,119 @@
+#include "migrate/journal.hpp"
+
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include "drivers/sys/error.hpp"
+#include "tests/support/host_tree.hpp"
+
+using namespace drover;
+
+namespace {
+
+const LayerId kOne(64, '1'), kTwo = std::string(64, '2') + "-init", kThree(25, 'k');
+
+struct Folder {
+  HostTree tree;
+  Dir dir = Dir::open(tree.root());
+  JournalContent read() const { return Journal::read(dir); }
+};
+
+std::string layer_line(const LayerId& id) { return R"({"event":"layer","id":")" + id + "\"}\n"; }
+std::string state_line(const std::string& name) { return R"({"event":"state","name":")" + name + "\"}\n"; }
+
+}  // namespace
+
+TEST_CASE("without a journal nothing has begun") {
+  Folder folder;
+  CHECK_FALSE(folder.read().state);
+  CHECK(folder.read().finished_layers.empty());
+}
+
+TEST_CASE("a journal tells what was written into it, the last state counts") {
+  Folder folder;
+  {
+    Journal journal = Journal::open(folder.dir);
+    CHECK_FALSE(folder.read().state);
+    journal.state(MigrationState::staging);
+    journal.layers_finished({kOne, kTwo});
+    journal.layers_finished({kThree});
+    journal.step("`/x \n \xff` is in place");
+  }
+  Journal::open(folder.dir).state(MigrationState::switching);
+  CHECK(folder.read().state == MigrationState::switching);
+  CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kTwo, kThree});
+}
+
+TEST_CASE("every state has a name of its own that is read back") {
+  std::set<std::string_view> names;
+  for (MigrationState state :
+       {MigrationState::staging, MigrationState::switching, MigrationState::switched,
+        MigrationState::rolling_back, MigrationState::committing, MigrationState::ended}) {
+    Folder folder;
+    Journal::open(folder.dir).state(state);
+    CHECK(folder.read().state == state);
+    names.insert(state_name(state));
+  }
+  CHECK(names.size() == 6);
+  CHECK_FALSE(names.contains(""));
+}
+
+TEST_CASE("a last line that was cut off counts for nothing and is mended") {
+  std::string whole = state_line("staging") + layer_line(kOne), last = layer_line(kTwo);
+  for (std::size_t cut = 0; cut < last.size(); ++cut) {
+    CAPTURE(cut);
+    Folder folder;
+    folder.tree.write("/journal", whole + last.substr(0, cut));
+    CHECK(folder.read().finished_layers == std::set<LayerId>{kOne});
+    Journal::open(folder.dir).layers_finished({kThree});
+    CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kThree});
+    CHECK(folder.read().state == MigrationState::staging);
+  }
+}
+
+TEST_CASE("a complete line that makes no sense is an error that names it") {
+  const char* const bad[] = {"",
+                             "{",
+                             "[]",
+                             "null",
+                             "{}",
+                             R"({"event":"state"})",
+                             R"({"event":"state","name":"STAGING"})",
+                             R"({"event":"state","name":7})",
+                             R"({"event":"layer"})",
+                             R"({"event":"layer","id":"../../etc"})",
+                             R"({"event":"layer","id":["x"]})",
+                             R"({"event":7,"name":"staging"})",
+                             R"({"event":"unknown"})",
+                             "\xff\xfe"};
+  for (const std::string line : bad) {
+    CAPTURE(line);
+    Folder folder;
+    folder.tree.write("/journal", state_line("staging") + line + "\n" + layer_line(kOne));
+    CHECK_THROWS_WITH_AS(folder.read(), "the migration's journal is damaged in line 2", Error);
+  }
+}
+
+TEST_CASE("a journal that is no file, or is not ours to follow, is refused") {
+  Folder folder;
+  folder.tree.write("/elsewhere", "");
+  folder.tree.link("/journal", "elsewhere");
+  CHECK_THROWS_AS(folder.read(), Error);
+  CHECK_THROWS_AS(Journal::open(folder.dir), Error);
+  CHECK(folder.tree.read("/elsewhere").empty());
+}
+
+TEST_CASE("several threads write whole lines") {
+  Folder folder;
+  {
+    Journal journal = Journal::open(folder.dir);
+    std::vector<std::jthread> threads;
+    for (char letter : {'a', 'b', 'c', 'd'})
+      threads.emplace_back([&journal, letter] {
+        for (char digit = '0'; digit <= '9'; ++digit)
+          journal.layers_finished({std::string(63, letter) + digit});
+      });
+  }
+  CHECK(folder.read().finished_layers.size() == 40);
+}

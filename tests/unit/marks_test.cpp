@@ -1,0 +1,91 @@
+#include "drivers/marks.hpp"
+
+#include <dirent.h>
+#include <doctest/doctest.h>
+#include <sys/xattr.h>
+
+#include "tests/support/host_tree.hpp"
+
+using namespace drover;
+
+namespace {
+
+DecodedEntry decoded(Marks marks, const Dir& dir, const std::string& name) {
+  return decode(marks, dir, {name, DT_REG, 0}, opacity(marks, dir));
+}
+
+}  // namespace
+
+TEST_CASE("aufs spells its marks as files") {
+  HostTree tree;
+  Dir dir = Dir::open(tree.root());
+  CHECK(opacity(Marks::aufs, dir) == Opacity::transparent);
+  hide(Marks::aufs, dir, "gone");
+  make_opaque(Marks::aufs, dir);
+  CHECK(tree.names("/") == std::vector<std::string>{".wh..wh..opq", ".wh.gone"});
+  CHECK(opacity(Marks::aufs, dir) == Opacity::opaque);
+  CHECK(opacity(Marks::overlay, dir) == Opacity::transparent);
+  CHECK(has_named_whiteout(Marks::aufs, dir, "gone"));
+  CHECK_FALSE(has_named_whiteout(Marks::aufs, dir, "other"));
+  CHECK_FALSE(has_named_whiteout(Marks::overlay, dir, "gone"));
+}
+
+TEST_CASE("a name that is a mark under one spelling is content under another") {
+  HostTree tree({{"/.wh.gone", ""}, {"/.wh..wh.plnk", ""}, {"/.wh.", ""}, {"/.whx", ""}, {"/wh.x", ""}});
+  Dir dir = Dir::open(tree.root());
+  for (Marks marks : {Marks::aufs, Marks::fuse_overlayfs}) {
+    DecodedEntry gone = decoded(marks, dir, ".wh.gone");
+    CHECK(gone.role == EntryRole::whiteout);
+    CHECK(gone.hides == "gone");
+    CHECK(decoded(marks, dir, ".wh..wh.plnk").role == EntryRole::bookkeeping);
+    CHECK(decoded(marks, dir, ".whx").role == EntryRole::content);
+    CHECK(decoded(marks, dir, "wh.x").role == EntryRole::content);
+  }
+  for (Marks marks : {Marks::none, Marks::overlay})
+    for (const char* name : {".wh.gone", ".wh..wh.plnk", ".wh.", ".whx"})
+      CHECK(decoded(marks, dir, name).role == EntryRole::content);
+}
+
+TEST_CASE("what each driver can hold") {
+  for (Marks marks : {Marks::none, Marks::overlay}) {
+    CHECK(can_hold_name(marks, ".wh.x"));
+    CHECK(can_hold_name(marks, std::string(255, 'n')));
+  }
+  for (Marks marks : {Marks::aufs, Marks::fuse_overlayfs}) {
+    CHECK_FALSE(can_hold_name(marks, ".wh.x"));
+    CHECK(can_hold_name(marks, ".whx"));
+    CHECK(can_hold_name(marks, std::string(251, 'n')));
+    CHECK_FALSE(can_hold_name(marks, std::string(252, 'n')));
+  }
+  CHECK(can_hold_null_device(Marks::none));
+  CHECK(can_hold_null_device(Marks::aufs));
+  CHECK_FALSE(can_hold_null_device(Marks::overlay));
+  CHECK_FALSE(can_hold_null_device(Marks::fuse_overlayfs));
+}
+
+TEST_CASE("a driver's own attributes are told from content") {
+  CHECK(is_bookkeeping_xattr(Marks::overlay, "trusted.overlay.opaque"));
+  CHECK_FALSE(is_bookkeeping_xattr(Marks::overlay, "user.fuseoverlayfs.opaque"));
+  CHECK(is_bookkeeping_xattr(Marks::fuse_overlayfs, "trusted.overlay.origin"));
+  CHECK(is_bookkeeping_xattr(Marks::fuse_overlayfs, "user.fuseoverlayfs.opaque"));
+  for (Marks marks : {Marks::none, Marks::aufs, Marks::overlay, Marks::fuse_overlayfs}) {
+    CHECK_FALSE(is_bookkeeping_xattr(marks, "user.note"));
+    CHECK_FALSE(is_bookkeeping_xattr(marks, "trusted.overlayx"));
+    CHECK_FALSE(is_bookkeeping_xattr(marks, "security.capability"));
+  }
+  CHECK_FALSE(is_bookkeeping_xattr(Marks::none, "trusted.overlay.opaque"));
+  CHECK_FALSE(is_bookkeeping_xattr(Marks::aufs, "trusted.overlay.opaque"));
+}
+
+TEST_CASE("fuse-overlayfs reads the attributes that it writes without root") {
+  HostTree tree;
+  Dir dir = Dir::open(tree.root());
+  if (::setxattr(tree.root().c_str(), "user.fuseoverlayfs.opaque", "y", 1, 0) != 0) {
+    MESSAGE("SKIP: no user attributes on the temporary directory's filesystem");
+    return;
+  }
+  CHECK(opacity(Marks::fuse_overlayfs, dir) == Opacity::opaque);
+  CHECK(opacity(Marks::overlay, dir) == Opacity::transparent);
+  dir.set_xattr("", "user.fuseoverlayfs.opaque", "n");
+  CHECK(opacity(Marks::fuse_overlayfs, dir) == Opacity::transparent);
+}

@@ -1,0 +1,83 @@
+#include "migrate/run_tasks.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+using namespace drover;
+
+TEST_CASE("nothing to do is done") { run_tasks({}, 4); }
+
+TEST_CASE("one thread runs the first of the list that can run") {
+  std::string order;
+  std::vector<Task> tasks;
+  auto add = [&](char name, std::vector<std::size_t> after) {
+    tasks.push_back({[&order, name] { order += name; }, std::move(after)});
+  };
+  add('a', {3});
+  add('b', {});
+  add('c', {1});
+  add('d', {});
+  add('e', {0, 2});
+  run_tasks(tasks, 1);
+  CHECK(order == "bcdae");
+}
+
+TEST_CASE("with many threads every task runs once, after those that it waits for") {
+  constexpr std::size_t kTasks = 300;
+  std::vector<std::atomic<int>> done(kTasks);
+  std::atomic<int> early = 0;
+  std::vector<Task> tasks;
+  for (std::size_t i = 0; i < kTasks; ++i) {
+    std::vector<std::size_t> after;
+    if (i >= 3) after = {i / 2, i - 1 - i % 3};
+    tasks.push_back({[&, i, after] {
+                       for (std::size_t before : after) early += done[before] == 1 ? 0 : 1;
+                       ++done[i];
+                     },
+                     after});
+  }
+  run_tasks(tasks, 8);
+  CHECK(early == 0);
+  for (std::size_t i = 0; i < kTasks; ++i) CHECK(done[i] == 1);
+}
+
+TEST_CASE("tasks that do not wait for each other run at once") {
+  // Each waits for the other to have begun: one after the other would never end.
+  std::mutex mutex;
+  std::condition_variable changed;
+  int begun = 0;
+  auto meet = [&] {
+    std::unique_lock lock(mutex);
+    ++begun;
+    changed.notify_all();
+    changed.wait(lock, [&] { return begun == 2; });
+  };
+  run_tasks({{meet, {}}, {meet, {}}}, 2);
+  CHECK(begun == 2);
+}
+
+TEST_CASE("the first failure is thrown, and nothing is begun after it") {
+  for (unsigned threads : {1U, 2U}) {
+    CAPTURE(threads);
+    bool followed = false;
+    std::atomic<int> begun = 0;
+    std::vector<Task> tasks = {{[] { throw std::runtime_error("the first"); }, {}}};
+    for (int i = 0; i < 50; ++i) tasks.push_back({[&] { followed = true; }, {0}});
+    for (int i = 0; i < 50; ++i) tasks.push_back({[&] { ++begun; }, {}});
+    CHECK_THROWS_WITH_AS(run_tasks(tasks, threads), "the first", std::runtime_error);
+    CHECK_FALSE(followed);
+    if (threads == 1) CHECK(begun == 0);
+  }
+}
+
+TEST_CASE("tasks that wait for themselves are an error, after the others have run") {
+  bool ran = false;
+  std::vector<Task> tasks = {{[] {}, {1}}, {[] {}, {0}}, {[&] { ran = true; }, {}}};
+  for (unsigned threads : {1U, 3U}) CHECK_THROWS_AS(run_tasks(tasks, threads), std::logic_error);
+  CHECK(ran);
+}

@@ -1,0 +1,127 @@
+#include "migrate/stage_records.hpp"
+
+#include <doctest/doctest.h>
+
+#include "drivers/sys/error.hpp"
+#include "tests/support/store_fixture.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+struct StagedFixture : StoreFixture {
+  HostTree folder;
+  Dir data_root = Dir::open(tree.root()), dir = Dir::open(folder.root());
+  Inventory inventory = read();
+
+  StagedFixture() { stage_records(data_root, inventory, DriverKind::vfs, dir); }
+  void prove() const { prove_records(data_root, inventory, DriverKind::vfs, dir); }
+  /// What the proof says, or nothing.
+  std::string fault() const {
+    try {
+      prove();
+      return "";
+    } catch (const Error& e) {
+      CHECK(e.code() == ExitCode::proof_failed);
+      return e.what();
+    }
+  }
+  void change(const std::string& below, const std::string& from, const std::string& to) const {
+    std::string text = folder.read(below);
+    REQUIRE(text.find(from) != std::string::npos);
+    folder.write(below, text.replace(text.find(from), from.size(), to));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the copy is the records, each container one of the new driver") {
+  StagedFixture fixture;
+  CHECK(fixture.fault() == "");
+  for (const std::string& id : {fixture.worker, fixture.idle}) {
+    std::string before = fixture.tree.read(fixture.container(id, "config.v2.json"));
+    std::string after = fixture.folder.read(fixture.container(id, "config.v2.json"));
+    std::size_t at = before.find("\"overlay2\"");
+    REQUIRE(at != std::string::npos);
+    CHECK(after == before.replace(at, 10, "\"vfs\""));
+    CHECK(fixture.folder.read(fixture.container(id, "hostconfig.json")) ==
+          fixture.tree.read(fixture.container(id, "hostconfig.json")));
+  }
+  CHECK(fixture.folder.read("/image/repositories.json") ==
+        fixture.tree.read("/image/overlay2/repositories.json"));
+}
+
+TEST_CASE("what an earlier try left is made anew") {
+  StagedFixture fixture;
+  fixture.folder.write("/image/left", "over");
+  fixture.folder.write("/containers/left/over", "");
+  fixture.change(fixture.container(fixture.worker, "config.v2.json"), "vfs", "zfs");
+  stage_records(fixture.data_root, fixture.inventory, DriverKind::vfs, fixture.dir);
+  CHECK(fixture.fault() == "");
+}
+
+TEST_CASE("containers of another driver stay as they are") {
+  StagedFixture fixture;
+  fixture.replace(fixture.container(fixture.idle, "config.v2.json"), "\"overlay2\"", "\"aufs\"");
+  fixture.inventory = fixture.read();
+  REQUIRE(fixture.inventory.foreign_containers.size() == 1);
+  stage_records(fixture.data_root, fixture.inventory, DriverKind::vfs, fixture.dir);
+  CHECK(fixture.fault() == "");
+  CHECK(fixture.folder.read(fixture.container(fixture.idle, "config.v2.json")) ==
+        fixture.tree.read(fixture.container(fixture.idle, "config.v2.json")));
+}
+
+TEST_CASE("whatever differs in the copy is found") {
+  StagedFixture fixture;
+  std::string worker = fixture.container(fixture.worker, "");
+  std::string says;
+  SUBCASE("a byte of the images' records") {
+    fixture.change("/image/repositories.json", "app", "apq");
+    says = "`repositories.json`";
+  }
+  SUBCASE("a record too many") {
+    fixture.folder.write("/image/layerdb/extra", "");
+    says = "`layerdb`";
+  }
+  SUBCASE("a record too few") {
+    std::filesystem::remove(fixture.folder.path("/image/repositories.json"));
+    says = "";
+  }
+  SUBCASE("a container too many") {
+    fixture.folder.write("/containers/extra/x", "");
+    says = "the containers are not the same";
+  }
+  SUBCASE("a container too few") {
+    std::filesystem::remove_all(fixture.folder.path(worker));
+    says = "the containers are not the same";
+  }
+  SUBCASE("a byte of a container's configuration") {
+    fixture.change(worker + "config.v2.json", "\"Name\"", "\"name\"");
+    says = "config.v2.json`";
+  }
+  SUBCASE("a driver that is not the target") {
+    fixture.change(worker + "config.v2.json", "\"vfs\"", "\"zfs\"");
+    says = "config.v2.json`";
+  }
+  SUBCASE("a log") {
+    fixture.folder.write(worker + fixture.worker + "-json.log", "another");
+    says = "-json.log`";
+  }
+  SUBCASE("the mode of a folder") {
+    std::filesystem::permissions(fixture.folder.path(worker + "mounts"), std::filesystem::perms::all);
+    says = "`mounts`: type and mode";
+  }
+  std::string fault = fixture.fault();
+  CHECK(fault.starts_with("the copy of Docker's records is not what it was: "));
+  CHECK_MESSAGE(fault.find(says) != std::string::npos, fault);
+}
+
+TEST_CASE("the driver is the one word that changes in a container's configuration") {
+  CHECK(
+      config_for_driver(R"({ "ID":"x",  "Driver" : "aufs","n": 1.50, "u":"\u00e9"})", DriverKind::overlay2) ==
+      R"({ "ID":"x",  "Driver" : "overlay2","n": 1.50, "u":"\u00e9"})");
+  CHECK(config_for_driver(R"({"Config":{"Driver":"mine"},"Driver":"vfs"})", DriverKind::fuse_overlayfs) ==
+        R"({"Config":{"Driver":"mine"},"Driver":"fuse-overlayfs"})");
+  CHECK_THROWS_AS(config_for_driver("[]", DriverKind::vfs), Error);
+}

@@ -1,0 +1,281 @@
+// The switch forward and backward, from every state of the disk in which it can have been cut.
+#include "migrate/switch.hpp"
+
+#include <doctest/doctest.h>
+#include <linux/fs.h>
+
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/way_back.hpp"
+#include "tests/support/host_tree.hpp"
+
+using namespace drover;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kConfig = "{\n  \"debug\": true\n}\n";
+
+/// What a data root is like before the migration.
+struct Before {
+  bool config = true;     ///< there is a configuration file
+  bool previous = false;  ///< an engine was started with the target once: empty stores are in the way
+};
+const Before kAllBefore[] = {{true, false}, {true, true}, {false, false}, {false, true}};
+
+/// A data root with everything staged, the next step being the switch.
+class SwitchFixture {
+ public:
+  explicit SwitchFixture(const Before& before) : before_(before) {
+    tree_.write("/d/image/overlay2/repositories.json", "the records");
+    tree_.write("/d/overlay2/l/x", "the old home");
+    tree_.write("/d/containers/c/config.v2.json", "overlay2");
+    tree_.write("/d/volumes/v/_data/file", "a volume");
+    if (before.config) tree_.write("/etc/daemon.json", kConfig);
+    if (before.previous) {
+      tree_.write("/d/vfs/dir/.keep", "an empty store");
+      tree_.write("/d/image/vfs/repositories.json", "records of nothing");
+    }
+    root_ = Dir::open(tree_.path("/d"));
+    folder_.emplace(MigrationFolder::create(
+        root_, {DriverKind::overlay2, DriverKind::vfs, tree_.path("/etc/daemon.json"), {}, false}));
+    below_ = "/d/drover/" + folder_->id();
+    tree_.write(below_ + "/home/dir/y", "the new home");
+    tree_.write(below_ + "/image/repositories.json", "the records");
+    tree_.write(below_ + "/containers/c/config.v2.json", "vfs");
+    Switch(root_, *folder_).prepare();
+    folder_->set_state(MigrationState::switching);
+  }
+
+  MigrationFolder& folder() { return *folder_; }
+  const Dir& root() const { return root_; }
+  HostTree& tree() { return tree_; }
+  bool exists(const std::string& below) const { return fs::exists(tree_.path("/d" + below)); }
+  void forward() { Switch(root_, *folder_).forward(); }
+  void backward() { Switch(root_, *folder_).backward(); }
+
+  /// The steps of the switch one by one, in their order, as a cut leaves the disk after each.
+  std::vector<std::function<void()>> steps_forward() {
+    std::vector<std::function<void()>> steps;
+    if (before_.previous) steps.push_back(moving("/image/vfs", "/kept/previous-image", true));
+    steps.push_back(moving("/image/vfs", "/image", false));
+    steps.push_back([this] { config().hold(); });
+    if (before_.previous) steps.push_back(moving("/vfs", "/kept/previous-home", true));
+    steps.push_back(moving("/vfs", "/home", false));
+    steps.push_back([this] { exchange(); });
+    steps.push_back([this] { config().set_new(); });
+    steps.push_back(moving("/overlay2", "/kept/home", true));
+    steps.push_back(moving("/image/overlay2", "/kept/image", true));
+    return steps;
+  }
+  std::vector<std::function<void()>> steps_backward() {
+    std::vector<std::function<void()>> steps;
+    steps.push_back([this] { config().hold(); });
+    steps.push_back(moving("/image/overlay2", "/kept/image", false));
+    steps.push_back(moving("/overlay2", "/kept/home", false));
+    steps.push_back([this] { exchange(); });
+    steps.push_back([this] { config().set_old(); });
+    steps.push_back(moving("/vfs", "/home", true));
+    if (before_.previous) steps.push_back(moving("/vfs", "/kept/previous-home", false));
+    steps.push_back(moving("/image/vfs", "/image", true));
+    if (before_.previous) steps.push_back(moving("/image/vfs", "/kept/previous-image", false));
+    return steps;
+  }
+
+  void check_new() {
+    CHECK(read("/image/vfs/repositories.json") == "the records");
+    CHECK(read("/vfs/dir/y") == "the new home");
+    CHECK(read("/containers/c/config.v2.json") == "vfs");
+    CHECK_FALSE(exists("/overlay2"));
+    CHECK_FALSE(exists("/image/overlay2"));
+    std::string text = tree_.read("/etc/daemon.json");
+    CHECK(text.find("\"storage-driver\": \"vfs\"") != std::string::npos);
+    CHECK((text.find("\"debug\": true") != std::string::npos) == before_.config);
+    CHECK_FALSE(is_on_hold(text));
+    CHECK(tree_.read(below_ + "/kept/home/l/x") == "the old home");
+    CHECK(tree_.read(below_ + "/containers/c/config.v2.json") == "overlay2");
+    check_volume();
+  }
+  void check_old() {
+    CHECK(read("/image/overlay2/repositories.json") == "the records");
+    CHECK(read("/overlay2/l/x") == "the old home");
+    CHECK(read("/containers/c/config.v2.json") == "overlay2");
+    CHECK(exists("/vfs") == before_.previous);
+    CHECK(exists("/image/vfs") == before_.previous);
+    if (before_.previous) {
+      CHECK(read("/vfs/dir/.keep") == "an empty store");
+      CHECK(read("/image/vfs/repositories.json") == "records of nothing");
+    }
+    CHECK(fs::exists(tree_.path("/etc/daemon.json")) == before_.config);
+    if (before_.config) CHECK(tree_.read("/etc/daemon.json") == kConfig);
+    check_volume();
+  }
+
+ private:
+  std::string read(const std::string& below) const { return tree_.read("/d" + below); }
+  void check_volume() const { CHECK(read("/volumes/v/_data/file") == "a volume"); }
+
+  /// A rename between the data root and the migration's folder.
+  std::function<void()> moving(const std::string& in_root, const std::string& in_folder, bool aside) {
+    std::string root = tree_.path("/d" + in_root), folder = tree_.path(below_ + in_folder);
+    return [=] { aside ? fs::rename(root, folder) : fs::rename(folder, root); };
+  }
+  void exchange() {
+    root_.rename("containers", Dir::open(tree_.path(below_)), "containers", RENAME_EXCHANGE);
+  }
+  SwitchConfig config() {
+    kept_ = Dir::open(tree_.path(below_ + "/kept"));
+    return {kept_, tree_.path("/etc/daemon.json"), DriverKind::overlay2, DriverKind::vfs, {}};
+  }
+
+  Before before_;
+  HostTree tree_;
+  Dir root_, kept_;
+  std::optional<MigrationFolder> folder_;
+  std::string below_;
+};
+
+}  // namespace
+
+TEST_CASE("preparing changes nothing that an engine looks at") {
+  for (const Before& before : kAllBefore) SwitchFixture(before).check_old();
+}
+
+TEST_CASE("forward, backward, forward again, each also twice") {
+  for (const Before& before : kAllBefore) {
+    SwitchFixture fixture(before);
+    for (int round = 0; round < 2; ++round) {
+      fixture.forward();
+      fixture.check_new();
+      fixture.forward();
+      fixture.check_new();
+      fixture.backward();
+      fixture.check_old();
+      fixture.backward();
+      fixture.check_old();
+    }
+  }
+}
+
+TEST_CASE("cut after any step forward, it goes on, or goes back") {
+  for (const Before& before : kAllBefore) {
+    std::size_t count = SwitchFixture(before).steps_forward().size();
+    for (std::size_t done = 0; done <= count; ++done) {
+      for (bool onward : {true, false}) {
+        CAPTURE(before.config);
+        CAPTURE(before.previous);
+        CAPTURE(done);
+        CAPTURE(onward);
+        SwitchFixture fixture(before);
+        auto steps = fixture.steps_forward();
+        for (std::size_t i = 0; i < done; ++i) steps[i]();
+        if (onward) {
+          fixture.forward();
+          fixture.check_new();
+        }
+        fixture.backward();
+        fixture.check_old();
+      }
+    }
+  }
+}
+
+TEST_CASE("cut after any step backward, it goes on") {
+  for (const Before& before : kAllBefore) {
+    std::size_t count = SwitchFixture(before).steps_backward().size();
+    for (std::size_t done = 0; done <= count; ++done) {
+      CAPTURE(before.config);
+      CAPTURE(before.previous);
+      CAPTURE(done);
+      SwitchFixture fixture(before);
+      fixture.forward();
+      auto steps = fixture.steps_backward();
+      for (std::size_t i = 0; i < done; ++i) steps[i]();
+      fixture.backward();
+      fixture.check_old();
+    }
+  }
+}
+
+TEST_CASE("the steps are written down in their order") {
+  SwitchFixture fixture({true, false});
+  fixture.forward();
+  std::vector<std::string> steps;
+  std::istringstream lines(Dir::open(fixture.folder().dir().path()).read("journal"));
+  for (std::string line; std::getline(lines, line);)
+    if (auto json = nlohmann::json::parse(line); json["event"] == "step") steps.push_back(json["name"]);
+  std::string d = fixture.root().path();
+  CHECK(steps == std::vector<std::string>{"`" + d + "/image/vfs` is in place", "`" + d + "/vfs` is in place",
+                                          "`" + d + "/containers` is exchanged",
+                                          "the configuration names vfs", "`" + d + "/overlay2` is put aside",
+                                          "`" + d + "/image/overlay2` is put aside"});
+}
+
+TEST_CASE("what has come into being where the old setup was is not written over") {
+  for (const char* place : {"/overlay2/new", "/image/overlay2/new"}) {
+    SwitchFixture fixture({true, false});
+    fixture.forward();
+    fixture.tree().write(std::string("/d") + place, "precious");
+    CHECK_THROWS_AS(fixture.backward(), Error);
+    CHECK(fixture.tree().read(std::string("/d") + place) == "precious");
+    fs::remove_all(fs::path(fixture.tree().path(std::string("/d") + place)).parent_path());
+    fixture.check_new();
+    fixture.backward();
+    fixture.check_old();
+  }
+}
+
+TEST_CASE("rollback and commit go by the state") {
+  SUBCASE("switched, then back") {
+    SwitchFixture fixture({true, true});
+    fixture.forward();
+    fixture.folder().set_state(MigrationState::switched);
+    require_committable(fixture.folder());
+    roll_back(fixture.root(), fixture.folder());
+    fixture.check_old();
+    CHECK_FALSE(fixture.exists("/drover"));
+  }
+  SUBCASE("half switched, then back") {
+    SwitchFixture fixture({true, false});
+    auto steps = fixture.steps_forward();
+    for (std::size_t i = 0; i < 4; ++i) steps[i]();
+    CHECK_THROWS_WITH_AS(commit(fixture.folder()), "the migration is not finished: it is switching", Error);
+    roll_back(fixture.root(), fixture.folder());
+    fixture.check_old();
+    CHECK_FALSE(fixture.exists("/drover"));
+  }
+  SUBCASE("rolling back goes on") {
+    SwitchFixture fixture({false, false});
+    fixture.forward();
+    fixture.folder().set_state(MigrationState::rolling_back);
+    fixture.steps_backward()[0]();
+    CHECK_THROWS_AS(commit(fixture.folder()), Error);
+    roll_back(fixture.root(), fixture.folder());
+    fixture.check_old();
+    CHECK_FALSE(fixture.exists("/drover"));
+  }
+  SUBCASE("committed") {
+    SwitchFixture fixture({true, true});
+    fixture.forward();
+    fixture.folder().set_state(MigrationState::switched);
+    commit(fixture.folder());
+    CHECK_FALSE(fixture.exists("/drover"));
+    CHECK(fixture.tree().read("/d/vfs/dir/y") == "the new home");
+    CHECK(fixture.tree().read("/d/containers/c/config.v2.json") == "vfs");
+  }
+  SUBCASE("committing goes on, and cannot go back") {
+    SwitchFixture fixture({true, false});
+    fixture.forward();
+    fixture.folder().set_state(MigrationState::committing);
+    fs::remove_all(fixture.folder().kept_home_path());
+    CHECK_THROWS_WITH_AS(roll_back(fixture.root(), fixture.folder()),
+                         "the old setup is being deleted already", Error);
+    commit(fixture.folder());
+    CHECK_FALSE(fixture.exists("/drover"));
+    CHECK(fixture.exists("/vfs/dir/y"));
+  }
+}
