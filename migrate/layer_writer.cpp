@@ -9,7 +9,7 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
   auto xattrs = content_xattrs(node.at, node.name, placer_.from_marks(), placer_.to_marks());
   if (node.name.empty()) {
     enter_root(root_, hides_past);
-    levels_.push_back({root_.clone(), "", node.st, std::move(xattrs), false});
+    levels_.push_back({root_.clone(), "", node.st, std::move(xattrs), false, hides_past});
     return;
   }
   placer_.check_holdable(node.at, node.name, node.st);
@@ -17,7 +17,8 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
   bool fresh = false;
   Dir dir = open_directory(above.dir, node.name, hides_past, fresh);
   std::string path = above.path.empty() ? std::string(node.name) : above.path + "/" + std::string(node.name);
-  levels_.push_back({std::move(dir), std::move(path), node.st, std::move(xattrs), fresh});
+  bool hidden = hides_past || above.past_hidden;
+  levels_.push_back({std::move(dir), std::move(path), node.st, std::move(xattrs), fresh, hidden});
   ++placer_.count().directories;
 }
 
@@ -36,6 +37,10 @@ void LayerWriter::put(const Node& node) {
 }
 
 void LayerWriter::remove(std::string_view name) {
+  // Where nothing of the past shows there is nothing to hide, and the kernel's overlay would show the mark: it
+  // passes over whiteouts in merged directories only. fuse-overlayfs leaves some (".wh..opq") in each directory
+  // that it makes.
+  if (levels_.back().past_hidden) return;
   ++placer_.count().hidden;
   hide_name(levels_.back().dir, name);
 }

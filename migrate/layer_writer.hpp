@@ -37,6 +37,7 @@ class LayerWriter : public ChangeSink {
     struct stat st;
     std::vector<Xattr> xattrs;
     bool fresh;
+    bool past_hidden;  ///< nothing of what the parent has here shows
   };
   const Dir& root_;
   EntryPlacer placer_;
