@@ -5,57 +5,17 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <memory>
-
 #include "drivers/driver.hpp"
 #include "drivers/probe_backing.hpp"
 #include "drivers/probe_scratch.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
-#include "drivers/sys/process.hpp"
+#include "tests/conformance/place.hpp"
 
 using namespace drover;
+using test::TestPlace;
 
 namespace {
-
-/// A temporary directory, with a filesystem of its own on a loop file if `mkfs` says how to make one.
-class TestPlace {
- public:
-  explicit TestPlace(const std::vector<std::string>& mkfs = {}, const std::string& mount_options = "loop") {
-    std::string name = "/var/tmp/drover-probe-test-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()));
-    base_ = name;
-    path = base_ + "/root";
-    REQUIRE(::mkdir(path.c_str(), 0755) == 0);
-    if (mkfs.empty()) return;
-    std::string image = base_ + "/image";
-    run({"truncate", "-s", "400M", image});
-    std::vector<std::string> make = mkfs;
-    make.push_back(image);
-    run(make);
-    if (!error.empty()) return;
-    run({"mount", "-o", mount_options, image, path});
-    mounted_ = error.empty();
-  }
-  ~TestPlace() {
-    if (mounted_) unmount(path);
-    Dir::open("/var/tmp").remove_tree(base_.substr(base_.rfind('/') + 1));
-  }
-  TestPlace(const TestPlace&) = delete;
-  TestPlace& operator=(const TestPlace&) = delete;
-
-  std::string path;
-  std::string error;  ///< why the filesystem could not be made or mounted here
-
- private:
-  void run(const std::vector<std::string>& argv) {
-    ProcessResult result = run_process(argv);
-    if (result.exit_code != 0 && error.empty()) error = argv[0] + ": " + result.err;
-  }
-  std::string base_;
-  bool mounted_ = false;
-};
 
 Probe::Usable level(const char* driver, const std::string& place) {
   auto entries_before = Dir::open(place).list().size();

@@ -1,0 +1,45 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "detect/data_root.hpp"
+#include "tests/conformance/drivers_under_test.hpp"
+#include "tests/support/run_drover.hpp"
+
+namespace drover::test {
+
+/// A host with the sample data root (overlay2, no engine) and a daemon.json, on a filesystem of the tests;
+/// and a copy of all that, to compare with.
+class SampleHost {
+ public:
+  explicit SampleHost(const TestFilesystem&);
+
+  /// Runs drover on it, one layer at a time.
+  Run run(std::vector<std::string> words,
+          const std::function<void(const std::string& line)>& on_line = nullptr) const;
+  /// The same in a process of its own, which `on_line` may end. Gives back exit code and standard error in
+  /// one text; "killed" if it came to an end of its own.
+  std::string run_apart(const std::vector<std::string>& words,
+                        const std::function<void(const std::string& line)>& on_line) const;
+
+  const std::string& root() const { return root_; }
+  std::string path(const std::string& below) const { return root_ + "/" + below; }
+  bool exists(const std::string& below) const;
+  std::string config() const;
+  void write_config(const std::string& text) const;
+  /// The migration's folder in the data root; empty if there is none.
+  std::string migration() const;
+
+  /// How the store differs from what was made, one a line: folders and configuration, byte by byte.
+  std::string damage() const;
+  /// How what a driver shows of each layer differs from what the sample showed, one a line; and whether the
+  /// records are the same but for the name of the driver.
+  std::string losses(DriverKind) const;
+
+ private:
+  TestFolder folder_;
+  std::string root_, before_;
+};
+
+}  // namespace drover::test
