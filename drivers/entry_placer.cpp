@@ -12,8 +12,9 @@
 namespace drover {
 
 namespace {
-// A group must not run into the filesystem's limit of links (65000 on ext4, 65535 on btrfs) half-way: an
-// inode that has this many names is copied once instead, and its names in the target linked to the copy.
+// A group must not run into the filesystem's limit of links (65000 on ext4, 65535 on btrfs) half-way, so the
+// first of its names decides for all: where the inode has this many already it is copied once, and its names in
+// the target are linked to the copy.
 constexpr nlink_t kManyLinks = 30000;
 }  // namespace
 
@@ -48,19 +49,32 @@ void EntryPlacer::place(const Dir& from, std::string_view name, const struct sta
   bool carries_marks = false;
   std::vector<Xattr> xattrs = content_xattrs(from, name, from_, to_, &carries_marks);
   // An inode that carries a driver's own marks would take them along.
-  if (may_link_ && !carries_marks && try_link(from, name, st, to)) return;
-  create(from, name, st, to);
-  set_attributes(to, name, st, xattrs, true);
+  if (!may_link_ || carries_marks || !try_link(from, name, st, to)) {
+    create(from, name, st, to);
+    set_attributes(to, name, st, xattrs, true);
+  }
   if (st.st_nlink > 1) placed_.emplace(std::make_pair(st.st_dev, st.st_ino), path);
 }
 
-bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::string_view name) {
+std::optional<std::pair<Dir, std::string>> EntryPlacer::first_placed(const struct stat& st) const {
   auto first = placed_.find({st.st_dev, st.st_ino});
-  if (first == placed_.end()) return false;
+  if (first == placed_.end()) return std::nullopt;
   std::size_t cut = first->second.rfind('/');
-  Dir parent = cut == std::string::npos ? root_.clone() : root_.walk(first->second.substr(0, cut));
-  std::string leaf = cut == std::string::npos ? first->second : first->second.substr(cut + 1);
-  if (::linkat(parent.fd(), leaf.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
+  if (cut == std::string::npos) return std::make_pair(root_.clone(), first->second);
+  return std::make_pair(root_.walk(first->second.substr(0, cut)), first->second.substr(cut + 1));
+}
+
+bool EntryPlacer::is_placed(const struct stat& st, const Dir& to, std::string_view name) const {
+  auto first = st.st_nlink > 1 ? first_placed(st) : std::nullopt;
+  if (!first) return false;
+  struct stat made = first->first.stat(first->second), there = to.stat(name);
+  return made.st_dev == there.st_dev && made.st_ino == there.st_ino;
+}
+
+bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::string_view name) {
+  auto first = first_placed(st);
+  if (!first) return false;
+  if (::linkat(first->first.fd(), first->second.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
     throw_errno("cannot link `" + to.path_of(name) + "`");
   return true;
 }

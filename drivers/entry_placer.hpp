@@ -1,8 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "drivers/marks.hpp"
 #include "drivers/sys/dir.hpp"
@@ -31,6 +32,9 @@ class EntryPlacer {
   void place(const Dir& from, std::string_view name, const struct stat&, const Dir& to,
              const std::string& path);
 
+  /// Whether `name` in `to` is already what place() would make of an entry that has other names too.
+  bool is_placed(const struct stat&, const Dir& to, std::string_view name) const;
+
   /// Throws Error if the target driver cannot hold an entry of this name and kind.
   void check_holdable(const Dir& from, std::string_view name, const struct stat&) const;
 
@@ -40,6 +44,8 @@ class EntryPlacer {
 
  private:
   bool try_link(const Dir& from, std::string_view name, const struct stat&, const Dir& to);
+  /// The first of an inode's names in the layer that is being made: the directory that holds it, and the name.
+  std::optional<std::pair<Dir, std::string>> first_placed(const struct stat&) const;
   bool link_to_placed(const struct stat&, const Dir& to, std::string_view name);
   void create(const Dir& from, std::string_view name, const struct stat&, const Dir& to);
 

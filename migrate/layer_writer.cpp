@@ -32,7 +32,11 @@ void LayerWriter::leave() {
 void LayerWriter::put(const Node& node) {
   const Level& level = levels_.back();
   std::string path = level.path.empty() ? std::string(node.name) : level.path + "/" + std::string(node.name);
-  if (level.dir.exists(node.name)) clear_way(level.dir, node.name);
+  if (level.dir.exists(node.name)) {
+    // Told a second time: to clear it away could be to lose the one that the others are linked to.
+    if (placer_.is_placed(node.st, level.dir, node.name)) return;
+    clear_way(level.dir, node.name);
+  }
   placer_.place(node.at, node.name, node.st, level.dir, path);
 }
 

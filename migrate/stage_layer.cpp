@@ -68,8 +68,9 @@ void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const
   std::optional<std::unordered_set<std::string>> recorded;
   if (layer.chain_id) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
   comparison.content = !recorded;
-  // A tree that starts as its parent's has what was added again unchanged; a delta must be told.
-  if (recorded && target_.form() == LayerForm::delta)
+  // Of what the record names it is not asked whether it differs: tools forge times, and a delta must have what
+  // was added again unchanged.
+  if (recorded)
     comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
   std::optional<OpenLayer> parent;
   if (layer.parent) parent = source_.open(*layer.parent);

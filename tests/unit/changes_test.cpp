@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 #include "drivers/sys/error.hpp"
@@ -263,6 +264,28 @@ TEST_CASE("a delta becomes a tree") {
   CHECK(target.names("/") == std::vector<std::string>{"both", "opaque", "plain", "was-file", "was-folder"});
   CHECK(target.names("/opaque") == std::vector<std::string>{"new"});
   CHECK(target.names("/plain") == std::vector<std::string>{"kept"});
+}
+
+TEST_CASE("a new name of an old file is linked to it, whichever comes first") {
+  for (const char* added : {"/after/a-new", "/after/z-new"})
+    for (bool as_delta : {true, false}) {
+      CAPTURE(added);
+      CAPTURE(as_delta);
+      Trees trees;
+      fs::create_hard_link(trees.tree.path("/after/file"), trees.tree.path(added));
+      HostTree target;
+      if (!as_delta) fs::copy(trees.tree.path("/before"), target.root(), fs::copy_options::recursive);
+      Dir dir = Dir::open(target.root()), before = trees.before();
+      std::unique_ptr<LayerWriter> writer;
+      if (as_delta)
+        writer = std::make_unique<DeltaWriter>(dir, Marks::none, Marks::aufs, false);
+      else
+        writer = std::make_unique<TreeWriter>(dir, Marks::none, false);
+      read_tree(trees.after(), &before, {}, *writer);
+      std::string name = fs::path(added).filename();
+      CHECK(fs::equivalent(target.path("/file"), target.path("/" + name)));
+      CHECK(fs::hard_link_count(target.path("/file")) == 2);
+    }
 }
 
 TEST_CASE("one delta's spelling becomes another's, and content that would be a mark is refused") {
