@@ -16,7 +16,7 @@ namespace {
 
 // Takes no engine's lock: what was put aside is of no use to the engine, which may go on.
 int run_commit(Context& context) {
-  StoreAccess store = find_store(context);
+  StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   auto folder = MigrationFolder::find(dir);
   if (!folder)

@@ -64,7 +64,7 @@ int declined() {
 
 int run_new(const MigrateFlags& flags, Context& context) {
   MigrateOptions options = options_of(flags);
-  StoreAccess store = find_store(context);
+  StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
   std::optional<EngineLock> lock;
@@ -104,7 +104,7 @@ MigrationResult resume_staging(const StoreAccess& store, MigrationFolder& folder
 }
 
 int run_resume(const MigrateFlags& flags, Context& context) {
-  StoreAccess store = find_store(context);
+  StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   EngineLock lock = EngineLock::take(store.root.path);
   auto folder = MigrationFolder::find(dir);

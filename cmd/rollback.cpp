@@ -36,7 +36,7 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
 }
 
 int run_rollback(Context& context) {
-  StoreAccess store = find_store(context);
+  StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   EngineLock lock = EngineLock::take(store.root.path);
   auto folder = MigrationFolder::find(dir);

@@ -1,5 +1,7 @@
 #include "cmd/store_access.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <thread>
@@ -13,6 +15,12 @@ StoreAccess find_store(const Context& context) {
   StoreAccess access{read_engine_config(context.config), {}};
   access.root = find_data_root(context.data_root, access.config);
   return access;
+}
+
+StoreAccess find_store_as_root(const Context& context) {
+  if (::geteuid() != 0)
+    throw Error("only root can read the layers of an engine's data root, or move them", "run drover as root");
+  return find_store(context);
 }
 
 DriverKind require_driver(const std::string& name) {

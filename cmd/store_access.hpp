@@ -16,6 +16,8 @@ struct StoreAccess {
   DataRoot root;
 };
 StoreAccess find_store(const Context&);
+/// For a verb that reads layers. Throws Error before anything else if the user is not root.
+StoreAccess find_store_as_root(const Context&);
 
 /// A driver by the name that the user gave it. Throws Error (usage) with the names that there are.
 DriverKind require_driver(const std::string& name);

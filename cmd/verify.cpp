@@ -1,7 +1,5 @@
 #include "migrate/verify.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -76,9 +74,7 @@ void print_text_report(Context& context, const DataRoot& root, const VerifyRepor
 }
 
 int run_verify(const VerifyFlags& flags, Context& context) {
-  StoreAccess store = find_store(context);
-  if (::geteuid() != 0)
-    throw Error("only root can read the layers in `" + store.root.path + "`", "run drover as root");
+  StoreAccess store = find_store_as_root(context);
   if (!store.root.exists)
     throw Error("there is no data root `" + store.root.path + "` (" + store.root.source + ")",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");

@@ -74,7 +74,8 @@ class Scanner {
     std::size_t start = before.rfind('\n');
     std::size_t column = at_ - (start == std::string_view::npos ? 0 : start + 1) + 1;
     throw Error("not JSON: " + wanted + " expected at line " + std::to_string(line) + ", column " +
-                std::to_string(column) + (at_ >= text_.size() ? " (the end of the text)" : ""));
+                    std::to_string(column) + (at_ >= text_.size() ? " (the end of the text)" : ""),
+                "correct it there first; nothing was changed");
   }
 
   void end() {

@@ -41,7 +41,7 @@ Preflight check_migration(const DataRoot&, const EngineConfig&, const MigrateOpt
 /// The engine's current driver. Throws Error, with `flag` as the way to name one, where it has none.
 DriverKind require_current_driver(const DataRoot&, const EngineConfig&, const std::string& flag);
 
-/// What every verb that changes a data root asks first. Throws Error: not root; no data root there.
+/// What every verb that changes a data root asks first. Throws Error: no data root there.
 Dir open_data_root_for_change(const DataRoot&);
 
 /// Throws Error (in_use) if something is mounted where the switch will rename, as a killed engine or a

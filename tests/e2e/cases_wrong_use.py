@@ -12,9 +12,9 @@ SOURCE = "overlay2@ext4"
 
 @contextlib.contextmanager
 def nothing_changes(bench):
-    before, config = fingerprint(bench.place.disk), bench.config_bytes()
+    before, config = fingerprint(bench.place), bench.config_bytes()
     yield
-    require_equal(before, fingerprint(bench.place.disk), "refused, but on disk there are")
+    require_equal(before, fingerprint(bench.place), "refused, but on disk there are")
     if bench.config_bytes() != config:
         raise AssertionError("refused, but the config has changed")
 
