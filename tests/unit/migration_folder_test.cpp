@@ -13,8 +13,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const MigrationRecord kRecord{
-    DriverKind::overlay2, DriverKind::vfs, "/etc/docker/daemon.json", {"size=1G", "\"odd\" \n"}, true};
+MigrationRecord some_record() {
+  MigrationRecord record;
+  record.from = DriverKind::overlay2;
+  record.to = DriverKind::vfs;
+  record.config_path = "/etc/docker/daemon.json";
+  record.storage_opts = {"size=1G", "\"odd\" \n"};
+  record.force = true;
+  record.from_home = {{100'000, 4'294'967'294}, {"overlay2.size=1G"}};
+  record.to_home = {{7, 8}, {}};
+  return record;
+}
+const MigrationRecord kRecord = some_record();
 
 struct Root {
   HostTree tree;
@@ -29,7 +39,8 @@ struct Root {
 std::string in_state(const std::string& name) { return R"({"event":"state","name":")" + name + "\"}\n"; }
 
 constexpr const char* kPlan =
-    R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "storage_opts": [], "force": false})";
+    R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "storage_opts": [], "force": false,)"
+    R"( "from_home": {"uid": 0, "gid": 0, "storage_opts": []}, "to_home": {"uid": 0, "gid": 0}})";
 
 void check_record(const MigrationRecord& record) {
   CHECK(record.from == kRecord.from);
@@ -37,6 +48,11 @@ void check_record(const MigrationRecord& record) {
   CHECK(record.config_path == kRecord.config_path);
   CHECK(record.storage_opts == kRecord.storage_opts);
   CHECK(record.force);
+  for (auto home : {&MigrationRecord::from_home, &MigrationRecord::to_home}) {
+    CHECK((record.*home).owner.uid == (kRecord.*home).owner.uid);
+    CHECK((record.*home).owner.gid == (kRecord.*home).owner.gid);
+    CHECK((record.*home).storage_opts == (kRecord.*home).storage_opts);
+  }
 }
 
 }  // namespace
@@ -120,6 +136,12 @@ TEST_CASE("a damaged plan is an error as long as its migration is open") {
       {R"({"version": 1, "from": "overlay2", "config": "/c"})", "is damaged"},
       {R"({"version": 1, "from": "overlay2", "to": ["vfs"], "config": "/c"})", "is damaged"},
       {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "c"})", "is damaged"},
+      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c"})", "is damaged"},
+      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": -1, "gid": 0}})",
+       "is damaged"},
+      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": 0, "gid": 0},)"
+       R"( "to_home": {"uid": 4294967296, "gid": 0}})",
+       "is damaged"},
   };
   for (const auto& [plan, says] : damages) {
     CAPTURE(std::string(plan));

@@ -41,8 +41,11 @@ class SwitchFixture {
       tree_.write("/d/image/vfs/repositories.json", "records of nothing");
     }
     root_ = Dir::open(tree_.path("/d"));
-    folder_.emplace(MigrationFolder::create(
-        root_, {DriverKind::overlay2, DriverKind::vfs, tree_.path("/etc/daemon.json"), {}, false}));
+    MigrationRecord record;
+    record.from = DriverKind::overlay2;
+    record.to = DriverKind::vfs;
+    record.config_path = tree_.path("/etc/daemon.json");
+    folder_.emplace(MigrationFolder::create(root_, record));
     below_ = "/d/drover/" + folder_->id();
     tree_.write(below_ + "/home/dir/y", "the new home");
     tree_.write(below_ + "/image/repositories.json", "the records");

@@ -28,7 +28,7 @@ struct VerifyFixture : StoreFixture {
 
   VerifyReport verify(const std::vector<std::string>& names = {}) const {
     Progress progress;
-    return verify_store({tree.root(), "flag", true, {}}, DriverKind::overlay2, names, 2, progress);
+    return verify_store({tree.root(), "flag", true, {}}, DriverKind::overlay2, {}, names, 2, progress);
   }
   /// "images containers layers writable": how much a name means.
   std::string extent(const std::vector<std::string>& names) const {
