@@ -41,9 +41,8 @@ void LayerWriter::put(const Node& node) {
 }
 
 void LayerWriter::remove(std::string_view name) {
-  // Where nothing of the past shows there is nothing to hide, and the kernel's overlay would show the mark: it
-  // passes over whiteouts in merged directories only. fuse-overlayfs leaves some (".wh..opq") in each directory
-  // that it makes.
+  // Where nothing of the past shows there is nothing to hide; and the kernel's overlay, which passes over
+  // whiteouts in merged directories only, would list the name and find nothing behind it.
   if (levels_.back().past_hidden) return;
   ++placer_.count().hidden;
   hide_name(levels_.back().dir, name);

@@ -49,6 +49,10 @@ TestFilesystem make_filesystem(const std::string& name, const std::vector<std::s
   return made;
 }
 
+HomeSettings settings_of(const DriverUnderTest& driver, const TestFilesystem& filesystem, RootOwner owner) {
+  return {owner, driver.storage_opts ? driver.storage_opts(filesystem) : std::vector<std::string>()};
+}
+
 std::string new_folder(const TestFilesystem& filesystem) {
   std::string path = filesystem.path + "/test-XXXXXX";
   if (!::mkdtemp(path.data())) throw std::runtime_error("cannot make a folder in " + filesystem.path);
@@ -91,7 +95,7 @@ TestHome::TestHome(const DriverUnderTest& driver, const TestFilesystem& filesyst
     : under_test_(driver),
       above_(new_folder(filesystem)),
       path_(above_ + "/" + driver.name()),
-      driver_(driver_entry(driver.kind).open(path_, owner)) {
+      driver_(driver_entry(driver.kind).open(path_, settings_of(driver, filesystem, owner))) {
   driver_->make_home();
 }
 

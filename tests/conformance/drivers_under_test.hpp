@@ -15,6 +15,8 @@ class EngineMount {
   virtual const Dir& root() const = 0;
 };
 
+struct TestFilesystem;
+
 /// One driver, and what of it cannot be known from its interface. A new driver is one line of the table; a
 /// new kind of filesystem is one line of the other.
 struct DriverUnderTest {
@@ -26,6 +28,8 @@ struct DriverUnderTest {
   /// Checks (doctest) what else the engine counts on in a finished layer. Null: nothing.
   void (*inspect)(const std::string& home, const Driver&, const LayerId&,
                   const std::optional<LayerId>& parent) = nullptr;
+  /// The engine's storage-opts for a home on this filesystem. Null: none.
+  std::vector<std::string> (*storage_opts)(const TestFilesystem&) = nullptr;
   mode_t home_mode = 0710;
 
   const char* name() const { return driver_name(kind).data(); }

@@ -173,15 +173,12 @@ TEST_CASE("killed while staging, a migration is resumed or given up") {
     if (layers == 3) {
       Run back = host.run({"rollback", "--yes"});
       check_done(back);
-      CHECK(has(back.err, "overlay2 was never touched"));
       CHECK(host.damage() == "");
       CHECK_FALSE(host.exists("drover"));
       continue;
     }
     Run resumed = host.run({"migrate", "--resume", "--yes"});
     check_done(resumed);
-    CHECK(
-        has(resumed.err, "A migration from overlay2 to vfs was interrupted while staging: going on with it"));
     // The layer that was told of last was not on disk yet.
     CHECK(has(resumed.out, "Layers Done Earlier: " + std::to_string(layers - 1)) == (layers > 1));
     CHECK(host.losses(DriverKind::vfs) == "");
