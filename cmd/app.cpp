@@ -86,6 +86,10 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
     err << "drover: " << e.what() << "\n";
     if (!e.hint().empty()) err << "hint: " << e.hint() << "\n";
     return static_cast<int>(e.code());
+  } catch (const std::exception& e) {
+    // No memory, no threads left: nothing that a command could name better.
+    err << "drover: " << e.what() << "\nhint: `drover info` tells what state the data root is in\n";
+    return static_cast<int>(ExitCode::failed);
   }
 }
 

@@ -22,6 +22,11 @@ int run_commit(Context& context) {
   if (!folder)
     throw Error("there is no migration in `" + store.root.path + "` to commit",
                 "`drover info` tells what is there");
+  if (folder->state() == MigrationState::ended) {
+    folder->end();
+    context.out << "removed what an ended migration had left\n";
+    return static_cast<int>(ExitCode::done);
+  }
   require_committable(*folder);
   std::string from(driver_name(folder->record().from));
   log_note("the old data of " + from + " in `" + folder->dir().path() +

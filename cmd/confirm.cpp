@@ -6,6 +6,7 @@
 
 #include "cmd/context.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 
 namespace drover {
 
@@ -18,6 +19,7 @@ bool confirm(Context& context, const std::string& question) {
   context.err << question << " [y/N] " << std::flush;
   std::string answer;
   std::getline(std::cin, answer);
+  check_interrupted();
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 

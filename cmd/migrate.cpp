@@ -66,12 +66,12 @@ int run_new(const MigrateFlags& flags, Context& context) {
   MigrateOptions options = options_of(flags);
   StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
-  if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
   std::optional<EngineLock> lock;
   if (!flags.dry_run)
     lock = EngineLock::take(store.root.path);
   else if (EngineLock::held(store.root.path))
     log_warning("an engine is running on `" + store.root.path + "`: the plan may be out of date when it stops");
+  if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
   catch_interrupts();
   Preflight found = check_migration(store.root, store.config, options);
   if (!context.json || flags.dry_run)
@@ -111,6 +111,7 @@ int run_resume(const MigrateFlags& flags, Context& context) {
   if (!folder || folder->state() == MigrationState::ended)
     throw Error("there is no migration to resume in `" + store.root.path + "`",
                 "begin one: drover migrate --to DRIVER");
+  back_to_staging(dir, *folder);
   MigrationState state = folder->state();
   const MigrationRecord record = folder->record();
   if (state != MigrationState::staging && state != MigrationState::switching)
@@ -148,11 +149,11 @@ void add_migrate(CLI::App& app, Context& context) {
                   "an option for the new driver, KEY=VALUE; may be repeated")
       ->allow_extra_args(false);
   cmd->add_flag("--dry-run", flags->dry_run, "print the plan and change nothing");
-  auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
-  resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt");
   cmd->add_flag("--force", flags->force,
                 "also to a driver that the installed engine does not have; also layers that are damaged in "
                 "the source already, as they are");
+  auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
+  resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
   add_jobs_option(*cmd, flags->threads);
   cmd->callback([flags, &context] {
     context.exit_code = flags->resume ? run_resume(*flags, context) : run_new(*flags, context);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -38,23 +39,32 @@ class TtyProgress : public Progress {
     set_log_hooks(nullptr, nullptr);
     erase();
   }
-  void phase(const std::string& what) override {
-    line_ = what;
-    draw();
-  }
+  void phase(const std::string& what) override { show(what); }
   void step(const std::string& what, std::size_t done, std::size_t total) override {
-    line_ = "[" + std::to_string(done) + "/" + std::to_string(total) + "] " + what;
-    draw();
+    show("[" + std::to_string(done) + "/" + std::to_string(total) + "] " + what);
   }
 
  private:
-  void erase() { out_ << "\r\033[K" << std::flush; }
+  void show(std::string line) {
+    {
+      std::lock_guard lock(mutex_);
+      line_ = std::move(line);
+    }
+    draw();
+  }
+  void erase() {
+    std::lock_guard lock(mutex_);
+    out_ << "\r\033[K" << std::flush;
+  }
+  /// Also called by whichever thread logs a line.
   void draw() {
+    std::lock_guard lock(mutex_);
     constexpr std::size_t kWidth = 79;  // a longer line would wrap, and could not be written over
     out_ << "\r\033[K" << line_.substr(0, kWidth) << std::flush;
   }
   static inline TtyProgress* shown = nullptr;
   std::ostream& out_;
+  std::mutex mutex_;
   std::string line_;
 };
 

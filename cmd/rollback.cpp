@@ -25,7 +25,6 @@ std::string joined(const std::vector<std::string>& names) {
 
 void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) {
   std::string from(driver_name(folder.record().from)), to(driver_name(folder.record().to));
-  if (folder.state() == MigrationState::ended) return log_note("what an ended migration has left is removed");
   if (folder.state() == MigrationState::staging)
     return log_note("the migration to " + to + " is given up and its copy removed; " + from +
                     " was never touched");
@@ -44,6 +43,11 @@ int run_rollback(Context& context) {
     throw Error("there is no migration in `" + store.root.path + "` to roll back",
                 "`drover info` tells what is there; after `drover commit` there is no way back but another "
                 "migration");
+  if (folder->state() == MigrationState::ended) {
+    folder->end();
+    context.out << "removed what an ended migration had left\n";
+    return static_cast<int>(ExitCode::done);
+  }
   MigrationRecord record = folder->record();
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) {

@@ -21,12 +21,13 @@ constexpr std::pair<MigrationState, std::string_view> kStates[] = {
     {MigrationState::committing, "committing"}, {MigrationState::ended, "ended"},
 };
 
-std::string line_of(const char* event, const char* key, std::string_view value) {
+std::string line_of(const char* event, const char* key, std::string_view value, bool damaged = false) {
   char time[32];
   std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc));
   nlohmann::ordered_json line{{"time", time}, {"event", event}, {key, value}};
+  if (damaged) line["damaged"] = true;
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -44,6 +45,12 @@ void read_line(std::string_view text, std::size_t number, JournalContent& conten
   std::string event = field("event");
   if (event == "layer" && is_layer_id(field("id"))) {
     content.finished_layers.insert(field("id"));
+    if (line.value("damaged", nlohmann::json()) == true) content.damaged_layers.insert(field("id"));
+    return;
+  }
+  if (event == "drop" && is_layer_id(field("id"))) {
+    content.finished_layers.erase(field("id"));
+    content.damaged_layers.erase(field("id"));
     return;
   }
   if (event == "step") return;
@@ -89,11 +96,18 @@ JournalContent Journal::read(const Dir& folder) {
   return content;
 }
 
-void Journal::layers_finished(const std::vector<LayerId>& ids) {
+void Journal::layers_finished(const std::vector<FinishedLayer>& layers) {
   std::string lines;
-  for (const LayerId& id : ids) lines += line_of("layer", "id", id);
+  for (const FinishedLayer& layer : layers) lines += line_of("layer", "id", layer.id, layer.damaged_before);
   append(lines);
 }
+
+void Journal::layers_dropped(const std::vector<LayerId>& ids) {
+  std::string lines;
+  for (const LayerId& id : ids) lines += line_of("drop", "id", id);
+  if (!lines.empty()) append(lines);
+}
+
 void Journal::state(MigrationState state) { append(line_of("state", "name", state_name(state))); }
 void Journal::step(const std::string& name) { append(line_of("step", "name", name)); }
 

@@ -22,10 +22,16 @@ enum class MigrationState {
 };
 std::string_view state_name(MigrationState);
 
+struct FinishedLayer {
+  LayerId id;
+  bool damaged_before = false;  ///< not what its diff ID says, but the source is not either
+};
+
 /// What a journal says after it was read.
 struct JournalContent {
   std::optional<MigrationState> state;  ///< none: not even begun
   std::set<LayerId> finished_layers;    ///< staged, proven and durable
+  std::set<LayerId> damaged_layers;     ///< those of them that were damaged in the source already
 };
 
 /// `<data root>/drover/<id>/journal`: what was done, one JSON object a line, each on disk before the next step is taken.
@@ -37,7 +43,9 @@ class Journal {
   static JournalContent read(const Dir& folder);
 
   /// May be called by several threads. Returns once the line is durable.
-  void layers_finished(const std::vector<LayerId>&);
+  void layers_finished(const std::vector<FinishedLayer>&);
+  /// These are about to be removed: what was said of them before holds no more.
+  void layers_dropped(const std::vector<LayerId>&);
   void state(MigrationState);
   /// For a person who reads it: what was done within a state.
   void step(const std::string& name);

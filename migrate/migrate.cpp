@@ -44,15 +44,20 @@ class LayerTransfer {
   }
 
  private:
-  /// A layer counts as finished only with all that it stands on: what stands on a layer that is made anew
-  /// would refer to the old one.
+  /// An image layer counts as finished only with all that it stands on: what stands on a layer that is made anew
+  /// would refer to the old one. Other layers are made anew, since an engine may have run in the meantime.
   void drop_unfinished() {
     for (const PlannedLayer& layer : plan_.layers)
-      if (folder_.finished_layers().contains(layer.id) && (!layer.parent || kept_.contains(*layer.parent)) &&
-          target_.contains(layer.id))
+      if (layer.immutable() && folder_.finished_layers().contains(layer.id) &&
+          (!layer.parent || kept_.contains(*layer.parent)) && target_.contains(layer.id)) {
         kept_.insert(layer.id);
-    for (const LayerId& id : target_.layers())
-      if (!kept_.contains(id)) target_.remove(id);
+        if (folder_.damaged_layers().contains(layer.id)) result_.damaged.push_back(describe(layer));
+      }
+    std::vector<LayerId> dropped;
+    for (LayerId& id : target_.layers())
+      if (!kept_.contains(id)) dropped.push_back(std::move(id));
+    folder_.journal().layers_dropped(dropped);
+    for (const LayerId& id : dropped) target_.remove(id);
     result_.earlier = kept_.size();
   }
 
@@ -70,17 +75,17 @@ class LayerTransfer {
     ++done_;
     progress_.step(describe(layer) + (check == LayerCheck::proven ? ": proven" : ": compared"),
                    kept_.size() + done_, plan_.layers.size());
-    write_down(layer.id, lock);
+    write_down({layer.id, check == LayerCheck::damaged_before}, lock);
   }
 
   /// One thread makes durable what all have finished in the meantime: a layer's line may only be written once
   /// its files are on disk.
-  void write_down(const LayerId& id, std::unique_lock<std::mutex>& lock) {
-    unwritten_.push_back(id);
+  void write_down(FinishedLayer layer, std::unique_lock<std::mutex>& lock) {
+    unwritten_.push_back(std::move(layer));
     if (writing_) return;
     writing_ = true;
     while (!unwritten_.empty()) {
-      std::vector<LayerId> batch;
+      std::vector<FinishedLayer> batch;
       batch.swap(unwritten_);
       lock.unlock();
       folder_.dir().sync_fs();
@@ -98,7 +103,7 @@ class LayerTransfer {
   MigrationResult& result_;
   std::set<LayerId> kept_;
   std::mutex mutex_;
-  std::vector<LayerId> unwritten_;
+  std::vector<FinishedLayer> unwritten_;
   bool writing_ = false;
   std::size_t done_ = 0;
 };
@@ -119,15 +124,7 @@ void finish_switch(const Dir& data_root, MigrationFolder& folder) {
   folder.set_state(MigrationState::switched);
 }
 
-}  // namespace
-
-MigrationResult run_migration(const DataRoot& root, const MigrationRecord& record, const Preflight& found,
-                              unsigned threads, Progress& progress) {
-  MigrationFolder folder = MigrationFolder::create(Dir::open(root.path), record);
-  return resume_migration(root, folder, found, threads, progress);
-}
-
-MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
+MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
                                  unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
   MigrationResult result = summary_of(found.plan);
@@ -145,8 +142,32 @@ MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, 
   return result;
 }
 
+}  // namespace
+
+MigrationResult run_migration(const DataRoot& root, const MigrationRecord& record, const Preflight& found,
+                              unsigned threads, Progress& progress) {
+  MigrationFolder folder = MigrationFolder::create(Dir::open(root.path), record);
+  return resume_migration(root, folder, found, threads, progress);
+}
+
+MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
+                                 unsigned threads, Progress& progress) {
+  try {
+    return stage_and_switch(root, folder, found, threads, progress);
+  } catch (const Error& e) {
+    throw Error(e.code(), e.what(), e.hint().empty() ? next_step(folder.state()) : e.hint());
+  }
+}
+
+bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
+  if (folder.state() != MigrationState::switching || !Switch(data_root, folder).is_untouched()) return false;
+  folder.set_state(MigrationState::staging);
+  return true;
+}
+
 MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
   Dir dir = Dir::open(root.path);
+  Switch(dir, folder).require_way_forward();
   finish_switch(dir, folder);
   MigrationResult result;
   result.from = folder.record().from;
@@ -156,6 +177,7 @@ MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
   for (const auto& [id, image] : there.images) result.tags += image.references.size();
   result.containers = there.containers.size();
   result.earlier = folder.finished_layers().size();
+  for (const LayerId& id : folder.damaged_layers()) result.damaged.push_back("layer " + short_id(id));
   return result;
 }
 

@@ -100,6 +100,15 @@ MigrationRecord read_record(const Dir& dir) {
   }
 }
 
+/// A folder without a word in its journal is one whose migration was cut before it began, and holds no data; or
+/// the journal was lost, and then what is there may be the only copy of something.
+void require_never_begun(const Dir& dir) {
+  for (const DirEntry& entry : dir.list())
+    if (!entry.name.starts_with(kPlan) && !entry.name.starts_with(kJournal) && !entry.name.starts_with("."))
+      throw Error("`" + dir.path() + "` holds data, but no journal that says what it is",
+                  "restore its journal if it was lost; if it is not drover's, move it elsewhere");
+}
+
 /// The open one first; those that have ended after it.
 std::vector<Found> read_folders(const Dir& data_root) {
   std::vector<Found> found;
@@ -108,6 +117,7 @@ std::vector<Found> read_folders(const Dir& data_root) {
   for (const DirEntry& entry : above->list())
     if (auto dir = above->try_sub(entry.name)) {
       JournalContent journal = Journal::read(*dir);
+      if (!journal.state) require_never_begun(*dir);
       found.push_back({entry.name, std::move(*dir), std::move(journal)});
     }
   auto is_open = [](const Found& f) { return f.state() != MigrationState::ended; };
@@ -170,7 +180,11 @@ void refuse_open_migration(const OpenMigration& open, const std::string& data_ro
 }
 
 MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRecord& record) {
-  while (auto left = find(data_root)) left->end();
+  while (auto left = find(data_root)) {
+    if (left->state() != MigrationState::ended)
+      refuse_open_migration({left->id(), left->record(), left->state()}, data_root.path());
+    left->end();
+  }
   Dir above = data_root.make_path(kFolder, 0700);
   std::string id = new_id(record);
   above.make_dir(id, 0700);
@@ -200,7 +214,7 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   if (first.state() != MigrationState::ended || first.dir.exists(kPlan)) record = read_record(first.dir);
   MigrationFolder folder(data_root, first.id, std::move(first.dir), record.value_or(MigrationRecord{}));
   folder.state_ = first.state();
-  folder.finished_layers_ = std::move(first.journal.finished_layers);
+  folder.journal_content_ = std::move(first.journal);
   return folder;
 }
 

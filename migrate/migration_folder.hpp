@@ -48,7 +48,8 @@ std::string next_step(MigrationState);
 /// One drover at a time has it: the folder is locked (flock) as long as this lives.
 class MigrationFolder {
  public:
-  /// Begins one, in state staging. Removes first what an ended one has left.
+  /// Begins one, in state staging. Removes first what an ended one has left. Throws Error (in_use) if one is
+  /// open.
   static MigrationFolder create(const Dir& data_root, const MigrationRecord&);
   /// The open one, or one that has ended but was not removed yet; nothing if there is none. Throws Error
   /// (in_use) if another drover is at work in it.
@@ -62,7 +63,8 @@ class MigrationFolder {
   std::string kept_home_path() const { return dir_.path() + "/kept/home"; }
   Journal& journal() { return journal_; }
   MigrationState state() const { return state_; }
-  const std::set<LayerId>& finished_layers() const { return finished_layers_; }
+  const std::set<LayerId>& finished_layers() const { return journal_content_.finished_layers; }
+  const std::set<LayerId>& damaged_layers() const { return journal_content_.damaged_layers; }
   /// Writes it down; on disk when this returns.
   void set_state(MigrationState);
 
@@ -84,7 +86,7 @@ class MigrationFolder {
   MigrationRecord record_;
   Journal journal_;
   MigrationState state_ = MigrationState::ended;
-  std::set<LayerId> finished_layers_;
+  JournalContent journal_content_;  ///< as it was found
 };
 
 }  // namespace drover

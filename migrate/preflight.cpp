@@ -1,6 +1,7 @@
 #include "migrate/preflight.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 #include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
@@ -42,6 +43,11 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
   if (!image || !image->try_sub(driver_name(from)))
     throw Error("`" + root.path + "` has no records of " + name_of(from) + " (image/" + name_of(from) + ")",
                 "`drover info` lists the stores that are there");
+  auto home = dir.try_stat(driver_name(from));
+  if (home && !S_ISDIR(home->st_mode))
+    throw Error("`" + root.path + "/" + name_of(from) + "` is no directory but " +
+                    (S_ISLNK(home->st_mode) ? "a symlink" : "a file") + ", and drover follows none in a data root",
+                "put the directory itself in its place, or mount it there, and try again");
   return driver_entry(from).open(root.path + "/" + name_of(from), settings);
 }
 
@@ -50,7 +56,8 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
 void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, const HomeSettings& settings) {
   auto home = driver_entry(to).open(root.path + "/" + name_of(to), settings);
   Inventory there = read_inventory(dir, to, nullptr);
-  bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty();
+  bool damaged = std::any_of(there.problems.begin(), there.problems.end(), [](auto& p) { return p.fatal; });
+  bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty() || damaged;
   if (image || !there.containers.empty() || !home->layers().empty())
     throw Error("there is data of " + name_of(to) + " in `" + root.path +
                     "` already: " + std::to_string(there.images.size()) + " images, " +
@@ -59,6 +66,30 @@ void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, con
                 "drover does not merge two stores: remove its images and containers with the engine, or move `" +
                     root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
                     "` elsewhere");
+}
+
+/// Whether the process that a container's record names is still that container's: its control group, or what is
+/// mounted in it, carries the container's ID. The number alone may be another process's by now.
+bool still_runs(const ContainerRecord& container) {
+  if (!container.running || container.pid <= 0) return false;
+  std::string process = "/proc/" + std::to_string(container.pid);
+  for (const char* file : {"/cgroup", "/mountinfo"}) {
+    std::ifstream lines(process + file);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find(container.id) != std::string::npos) return true;
+  }
+  return false;
+}
+
+/// A container outlives its engine where that was killed, or has live-restore. It would go on writing to the old
+/// data.
+void refuse_running_containers(const Inventory& inventory) {
+  for (const auto& [id, container] : inventory.containers)
+    if (still_runs(container))
+      throw Error(ExitCode::in_use,
+                  "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
+                      "), without an engine",
+                  "start the engine, stop its containers, and stop it again; live-restore keeps them running");
 }
 
 void refuse_damage(const std::vector<StoreProblem>& problems) {
@@ -120,6 +151,12 @@ Dir open_data_root_for_change(const DataRoot& root) {
   if (!dir)
     throw Error("there is no data root `" + root.path + "` (" + root.source + ")",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
+  if (dir->stat().st_uid != 0)
+    throw Error(ExitCode::not_usable,
+                "`" + root.path + "` belongs to user " + std::to_string(dir->stat().st_uid) +
+                    ": it is a rootless engine's, whose layers carry marks and owners of their own, and drover "
+                    "does not move those yet",
+                "nothing was changed");
   if (!dir->try_sub("image") && !dir->try_sub("drover"))
     throw Error("`" + root.path + "` is no engine's data root: it has no folder `image`",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
@@ -162,8 +199,11 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   refuse_full_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
+  refuse_running_containers(found.inventory);
   Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads);
   refuse_damage(survey.problems);
+  auto& problems = found.inventory.problems;
+  problems.insert(problems.end(), survey.problems.begin(), survey.problems.end());
   found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
                          look_at_target(root, dir, to, found.to_home, *found.source));
   return found;

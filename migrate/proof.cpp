@@ -29,7 +29,7 @@ LayerProof prove_layer(const Dir& data_root, DriverKind records, const LayerReco
     // members that the engine records expanded and cannot export either.
     return {Verdict::not_provable, "its tar-split does not lead back to its diff ID", rebuilt.bytes};
   } catch (const Error& e) {
-    if (e.code() == ExitCode::interrupted) throw;
+    if (!is_damage(e)) throw;
     return {Verdict::damaged, e.what(), 0};
   }
 }

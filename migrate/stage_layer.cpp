@@ -102,7 +102,8 @@ LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_
   if (!allow_damaged)
     throw Error(ExitCode::proof_failed,
                 describe(layer) + " is damaged in the source already: " + before.detail,
-                "`drover verify` lists all damage; remove what uses it, or carry it as it is: --force");
+                "`drover verify` lists all damage; `drover rollback`, then remove what uses it, or carry it as it "
+                "is: drover migrate --force");
   return LayerCheck::damaged_before;
 }
 

@@ -92,6 +92,10 @@ void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind 
     ViewDifferences differences = compare_views({old_view, Marks::none}, {new_view, Marks::none}, true);
     for (const std::string& one : differences.first)
       if (!one.starts_with(std::string("`") + kConfig + "`")) differs(one);
+    struct stat old_file = a->stat(kConfig), new_file = b->stat(kConfig);
+    new_file.st_size = old_file.st_size;
+    if (!same_attributes(old_file, new_file) || a->xattrs(kConfig) != b->xattrs(kConfig))
+      differs("the attributes of `" + b->path_of(kConfig) + "`");
   }
 }
 

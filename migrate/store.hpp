@@ -46,7 +46,8 @@ struct ImageRecord {
 struct ContainerRecord {
   std::string id, name, driver;
   std::optional<Digest> image;
-  bool running = false;
+  bool running = false;                   ///< as recorded: true, too, after the engine was killed
+  std::int64_t pid = 0;                   ///< of its first process while it runs
   std::optional<std::string> size_limit;  ///< --storage-opt size=
 };
 

@@ -45,6 +45,8 @@ ContainerDb::Entry parse_config(const json& config, const std::string& id) {
   auto state = config.find("State");
   if (state == config.end() || !state->is_object()) return entry;
   record.running = flag_at(*state, "Running") || flag_at(*state, "Paused") || flag_at(*state, "Restarting");
+  if (auto pid = state->find("Pid"); pid != state->end() && pid->is_number_integer())
+    record.pid = pid->get<std::int64_t>();
   entry.dying = flag_at(*state, "Dead") || flag_at(*state, "RemovalInProgress");
   return entry;
 }

@@ -35,22 +35,34 @@ LayerFacts measure_tree(const Dir& root) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   LayerFacts facts;
   std::set<ino_t> linked;
-  std::vector<Dir> directories;
-  directories.push_back(root.clone());
+  struct Level {
+    Dir dir;
+    std::vector<DirEntry> entries;
+  };
+  std::vector<Level> levels;
+  auto enter = [&](Dir dir) {
+    auto entries = dir.list();
+    levels.push_back({std::move(dir), std::move(entries)});
+  };
   facts.bytes += static_cast<std::uint64_t>(root.stat().st_blocks) * kBlock;
-  while (!directories.empty()) {
+  enter(root.clone());
+  while (!levels.empty()) {
     check_interrupted();
-    Dir dir = std::move(directories.back());
-    directories.pop_back();
-    for (const DirEntry& entry : dir.list()) {
-      struct stat st = dir.stat(entry.name);
-      if (st.st_nlink > 1 && !S_ISDIR(st.st_mode) && !linked.insert(st.st_ino).second) continue;
-      ++facts.entries;
-      facts.bytes += static_cast<std::uint64_t>(st.st_blocks) * kBlock;
-      if (!S_ISDIR(st.st_mode)) continue;
-      ++facts.directories;
-      directories.push_back(dir.sub(entry.name));
+    if (levels.back().entries.empty()) {
+      levels.pop_back();
+      continue;
     }
+    std::string name = std::move(levels.back().entries.back().name);
+    levels.back().entries.pop_back();
+    const Dir& dir = levels.back().dir;
+    auto st = dir.try_stat(name);
+    if (!st) continue;  // gone since: an engine is at work
+    if (st->st_nlink > 1 && !S_ISDIR(st->st_mode) && !linked.insert(st->st_ino).second) continue;
+    ++facts.entries;
+    facts.bytes += static_cast<std::uint64_t>(st->st_blocks) * kBlock;
+    if (!S_ISDIR(st->st_mode)) continue;
+    ++facts.directories;
+    enter(dir.sub(name));
   }
   return facts;
 }
@@ -83,9 +95,11 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
   auto dependents = find_dependents(inventory);
   auto note = [&](const LayerId& id, const std::string& what) {
     auto whom = dependents.find(id);
-    if (whom == dependents.end()) return;  // nobody misses it
     std::lock_guard lock(mutex);
-    survey.problems.push_back({what, whom->second, true});
+    if (whom == dependents.end())
+      survey.problems.push_back({what + "; no image and no container needs it: it is left behind", {}, false});
+    else
+      survey.problems.push_back({what, whom->second, true});
   };
   std::vector<Task> tasks;
   std::vector<LayerId> ids = source.layers();
@@ -97,7 +111,7 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
                          std::lock_guard lock(mutex);
                          survey.facts.emplace(id, std::move(facts));
                        } catch (const Error& e) {
-                         if (e.code() == ExitCode::interrupted) throw;
+                         if (!is_damage(e)) throw;
                          note(id, "layer " + short_id(id) + " cannot be read: " + e.what());
                        }
                      },

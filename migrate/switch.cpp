@@ -47,14 +47,27 @@ void Switch::prepare() {
 
 void Switch::forward() {
   const Dir& folder = folder_.dir();
-  put_in_place(folder, kImage, image_, to_, kPreviousImage);
   config_.hold();
+  put_in_place(folder, kImage, image_, to_, kPreviousImage);
   put_in_place(folder, kHome, root_, to_, kPreviousHome);
   if (containers_are_old()) exchange_containers();
   config_.set_new();
   step("the configuration names " + to_);
   put_aside(root_, from_, kHome);
   put_aside(image_, from_, kImage);
+}
+
+bool Switch::is_untouched() const {
+  const Dir& folder = folder_.dir();
+  return containers_are_old() && folder.exists(kImage) && folder.exists(kHome) && !config_.is_held();
+}
+
+void Switch::require_way_forward() const {
+  if (containers_are_old() && !config_.is_held())
+    throw Error(ExitCode::in_use,
+                "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
+                "an engine may have run on the old data",
+                "`drover rollback` keeps what that engine has done; then migrate again");
 }
 
 void Switch::require_way_back() const {

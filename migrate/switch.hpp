@@ -12,7 +12,7 @@ namespace drover {
 /// goes on where it was cut. From the first step that an engine could stumble over to the last, the engine's
 /// configuration is on hold.
 ///
-/// Forward: the records into place · hold · the home into place · `containers/` exchanged with its twin · the
+/// Forward: hold · the records into place · the home into place · `containers/` exchanged with its twin · the
 /// new configuration · the old home and records put aside. Backward: the same in reverse.
 class Switch {
  public:
@@ -22,6 +22,10 @@ class Switch {
   /// Writes down what the steps below go by. Nothing that an engine looks at is changed. To be called once,
   /// while everything is staged and nothing is switched.
   void prepare();
+  /// Nothing is switched yet, and no engine was kept from starting: one may have run on the old setup since.
+  bool is_untouched() const;
+  /// Throws Error if an engine may have run on the old setup while the new one was being put in place.
+  void require_way_forward() const;
   void forward();
   void backward();
   /// Throws Error if something stands where backward() will put the old setup. backward() asks, too.

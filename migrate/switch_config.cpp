@@ -21,20 +21,26 @@ constexpr const char* kOptions = "storage-opts";
 // 20.10). Engines that drover knows do so since 1.10.
 constexpr const char* kHold = "drover";
 
+/// The engine takes a blank file for an empty object.
+std::string object_text(const std::string& text) {
+  return text.find_first_not_of(" \t\r\n") == std::string::npos ? "{}\n" : text;
+}
+
 /// Gives `text` the other text's value of a key, or takes the key out where that has none.
 std::string with_value_of(const std::string& text, const std::string& other, const char* key) {
-  auto value = json_value_text(other.empty() ? "{}" : other, key);
+  auto value = json_value_text(object_text(other), key);
   return value ? json_set(text, key, *value) : json_remove(text, key);
 }
 
 }  // namespace
 
-bool is_on_hold(const std::string& text) { return !text.empty() && json_value_text(text, kHold).has_value(); }
+bool is_on_hold(const std::string& text) { return json_value_text(object_text(text), kHold).has_value(); }
 
 void SwitchConfig::keep() {
   ConfigFile file(path_);
   for (const char* name : {kKept, kNotThere})
     if (kept_.exists(name)) kept_.unlink(name);
+  for_target(held(file.text()));  // what cannot be written is found out here, while nothing is switched
   kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600, ::geteuid(), ::getegid());
 }
 
@@ -47,7 +53,7 @@ std::string SwitchConfig::held(const std::string& text) const {
   std::string why = "is moving this host's data from " + std::string(driver_name(from_)) + " to " +
                     std::string(driver_name(to_)) +
                     " and was interrupted: run `drover migrate --resume` or `drover rollback`";
-  return json_set(text.empty() ? "{}\n" : text, kHold, json_quote(why));
+  return json_set(object_text(text), kHold, json_quote(why));
 }
 
 std::string SwitchConfig::for_target(const std::string& text) const {
@@ -59,6 +65,8 @@ bool SwitchConfig::is_ours(const std::string& text) const {
   return text == old || text == changed || text == held(old) || text == held(changed);
 }
 
+bool SwitchConfig::is_held() const { return is_on_hold(ConfigFile(path_).text()); }
+
 void SwitchConfig::hold() {
   ConfigFile file(path_);
   if (!is_on_hold(file.text())) file.write(held(file.text()));
@@ -67,7 +75,7 @@ void SwitchConfig::hold() {
 void SwitchConfig::set_new() {
   ConfigFile file(path_);
   // Where the user has edited the file since, the edits stay.
-  std::string base = is_ours(file.text()) ? kept_text().value_or("") : json_remove(file.text(), kHold);
+  std::string base = is_ours(file.text()) ? kept_text().value_or("") : json_remove(object_text(file.text()), kHold);
   std::string text = for_target(base);
   if (file.text() != text) file.write(text);
 }
@@ -76,7 +84,7 @@ void SwitchConfig::set_old() {
   auto old = kept_text();
   ConfigFile file(path_);
   if (!is_ours(file.text())) {
-    std::string text = json_remove(file.text(), kHold);
+    std::string text = json_remove(object_text(file.text()), kHold);
     for (const char* key : {kDriver, kOptions}) text = with_value_of(text, old.value_or(""), key);
     if (text != file.text()) file.write(text);
     log_note("`" + path_ + "` was changed since: only the storage driver and its options go back");

@@ -23,6 +23,7 @@ class SwitchConfig {
   /// Keeps the old text. To be called once, before the first step of the switch.
   void keep();
 
+  bool is_held() const;
   void hold();     ///< no engine starts any more
   void set_new();  ///< the target driver is in force
   void set_old();  ///< as it was, to the byte; what the user has changed since stays changed

@@ -23,6 +23,11 @@ struct Scope {
 
 constexpr std::size_t kShortestPrefix = 4;
 
+bool concerns(const StoreProblem& problem, const std::string& name) {
+  return std::any_of(problem.concerns.begin(), problem.concerns.end(),
+                     [&](const std::string& whom) { return whom == name || whom == name + ":latest"; });
+}
+
 class ScopeFinder {
  public:
   explicit ScopeFinder(const Inventory& inventory) : inventory_(inventory) {}
@@ -59,6 +64,7 @@ class ScopeFinder {
       for (const auto& [chain, layer] : inventory_.layers)
         if (begins(chain) || begins(layer.cache_id) || begins(layer.diff_id)) found.layers.insert(chain);
     std::size_t count = found.images.size() + found.containers.size() + found.layers.size();
+    if (count == 0 && is_missed(name)) return;  // its problem is reported
     if (count == 0)
       throw Error("there is no image, container or layer `" + printable(name) + "` in the store of " +
                       std::string(driver_name(inventory_.driver)),
@@ -73,6 +79,12 @@ class ScopeFinder {
     scope.images.merge(found.images);
     scope.containers.merge(found.containers);
     scope.layers.merge(found.layers);
+  }
+
+  /// Whether it is not in the inventory because of damage.
+  bool is_missed(const std::string& name) const {
+    return std::any_of(inventory_.problems.begin(), inventory_.problems.end(),
+                       [&](const StoreProblem& p) { return concerns(p, name); });
   }
 
   void add_chain(Scope& scope, std::optional<Digest> chain) const {
@@ -132,7 +144,7 @@ class Verifier {
       home_.stack(id);
       measure_tree(home_.open(id).root);
     } catch (const Error& e) {
-      if (e.code() == ExitCode::interrupted) throw;
+      if (!is_damage(e)) throw;
       wrong = e.what();
     }
     std::lock_guard lock(mutex_);
@@ -175,7 +187,10 @@ VerifyReport verify_store(const DataRoot& root, DriverKind driver, const HomeSet
   report.driver = driver;
   report.images = scope.images.size();
   report.containers = scope.containers.size();
-  if (names.empty()) report.problems = inventory.problems;
+  for (const StoreProblem& problem : inventory.problems)
+    if (names.empty() || std::any_of(names.begin(), names.end(),
+                                     [&](const std::string& name) { return concerns(problem, name); }))
+      report.problems.push_back(problem);
   Verifier(dir, inventory, *home, report, progress).run(scope, threads);
   return report;
 }

@@ -1,7 +1,9 @@
 #include "drivers/sys/error.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <iterator>
 
 namespace drover {
 
@@ -21,6 +23,14 @@ SystemError::SystemError(const std::string& what, int number)
             : number == EDQUOT ? "raise the disk quota there, then run the same command again"
                                : ""),
       number_(number) {}
+
+bool is_damage(const Error& e) {
+  if (e.code() == ExitCode::interrupted) return false;
+  const auto* system = dynamic_cast<const SystemError*>(&e);
+  if (!system) return true;
+  constexpr int kOfTheDisk[] = {EIO, EUCLEAN, ENOENT, ENOTDIR, ELOOP, ESTALE, ENODATA};
+  return std::find(std::begin(kOfTheDisk), std::end(kOfTheDisk), system->number()) != std::end(kOfTheDisk);
+}
 
 void throw_errno(const std::string& what, int number) { throw SystemError(what, number); }
 

@@ -36,13 +36,27 @@ TEST_CASE("a journal tells what was written into it, the last state counts") {
     Journal journal = Journal::open(folder.dir);
     CHECK_FALSE(folder.read().state);
     journal.state(MigrationState::staging);
-    journal.layers_finished({kOne, kTwo});
-    journal.layers_finished({kThree});
+    journal.layers_finished({{kOne}, {kTwo}});
+    journal.layers_finished({{kThree}});
     journal.step("`/x \n \xff` is in place");
   }
   Journal::open(folder.dir).state(MigrationState::switching);
   CHECK(folder.read().state == MigrationState::switching);
   CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kTwo, kThree});
+}
+
+TEST_CASE("a layer that was dropped is not finished, until it is again") {
+  Folder folder;
+  Journal journal = Journal::open(folder.dir);
+  journal.layers_finished({{kOne}, {kTwo, true}});
+  CHECK(folder.read().damaged_layers == std::set<LayerId>{kTwo});
+  journal.layers_dropped({kTwo});
+  CHECK(folder.read().finished_layers == std::set<LayerId>{kOne});
+  CHECK(folder.read().damaged_layers.empty());
+  journal.layers_finished({{kTwo}});
+  CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kTwo});
+  journal.layers_dropped({});
+  CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kTwo});
 }
 
 TEST_CASE("every state has a name of its own that is read back") {
@@ -66,7 +80,7 @@ TEST_CASE("a last line that was cut off counts for nothing and is mended") {
     Folder folder;
     folder.tree.write("/journal", whole + last.substr(0, cut));
     CHECK(folder.read().finished_layers == std::set<LayerId>{kOne});
-    Journal::open(folder.dir).layers_finished({kThree});
+    Journal::open(folder.dir).layers_finished({{kThree}});
     CHECK(folder.read().finished_layers == std::set<LayerId>{kOne, kThree});
     CHECK(folder.read().state == MigrationState::staging);
   }
@@ -112,7 +126,7 @@ TEST_CASE("several threads write whole lines") {
     for (char letter : {'a', 'b', 'c', 'd'})
       threads.emplace_back([&journal, letter] {
         for (char digit = '0'; digit <= '9'; ++digit)
-          journal.layers_finished({std::string(63, letter) + digit});
+          journal.layers_finished({{std::string(63, letter) + digit}});
       });
   }
   CHECK(folder.read().finished_layers.size() == 40);

@@ -69,7 +69,7 @@ TEST_CASE("a migration is begun, found again, goes through its states and ends w
     CHECK(folder.state() == MigrationState::staging);
     check_record(folder.record());
     CHECK(folder.home_path() == root.tree.path("/drover/" + id + "/home"));
-    folder.journal().layers_finished({LayerId(64, 'a')});
+    folder.journal().layers_finished({{LayerId(64, 'a')}});
   }
   auto open = find_open_migration(root.dir);
   REQUIRE(open);
