@@ -150,8 +150,8 @@ void add_migrate(CLI::App& app, Context& context) {
       ->allow_extra_args(false);
   cmd->add_flag("--dry-run", flags->dry_run, "print the plan and change nothing");
   cmd->add_flag("--force", flags->force,
-                "also to a driver that the installed engine does not have; also layers that are damaged in "
-                "the source already, as they are");
+                "also to a driver that the installed engine or kernel does not have; also layers that are "
+                "damaged in the source already, as they are");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
   add_jobs_option(*cmd, flags->threads);

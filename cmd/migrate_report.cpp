@@ -109,6 +109,7 @@ void print_result_json(Context& context, const DataRoot& root, const MigrationRe
                              {"compared", result.compared},
                              {"of_earlier_run", result.earlier},
                              {"damaged_in_source", result.damaged}}},
+                           {"notes", result.notes},
                            {"files",
                             {{"linked", moved.linked},
                              {"reflinked", moved.reflinked},

@@ -31,6 +31,9 @@ struct Probe {
   std::string fix;       ///< what the admin can do about it
   /// The lines that `docker info` shows for this driver here ("Supports d_type" -> "true").
   std::vector<std::pair<std::string, std::string>> status;
+  /// Not usable only because this host's kernel or tools lack the driver: its home can be made here all the
+  /// same, for a host that has it.
+  bool home_possible = false;
 };
 
 /// A layer's files as they lie on disk. Whatever must stay mounted or attached for that ends with `keep`.
@@ -40,7 +43,8 @@ struct OpenLayer {
 };
 
 struct CreateOptions {
-  /// The new layer and its parent are immutable, so a tree may share the parent's inodes by hard links.
+  /// The new layer and its parent are immutable (image layers), so a tree may share the parent's inodes by
+  /// hard links.
   bool share_inodes = false;
 };
 
@@ -53,7 +57,8 @@ struct RootOwner {
 /// What a driver must know of its home besides the path.
 struct HomeSettings {
   RootOwner owner;
-  /// The engine's storage-opts ("zfs.fsname=tank/docker"): some say where the layers are, outside of the home.
+  /// The engine's storage-opts ("zfs.fsname=tank/docker"): some say where the layers are, outside of the
+  /// home.
   std::vector<std::string> storage_opts;
 };
 
@@ -63,8 +68,13 @@ class Driver {
  public:
   virtual ~Driver() = default;
   virtual DriverKind kind() const noexcept = 0;
+  /// How this driver keeps layers; where it keeps both forms, that of image layers.
   virtual LayerForm form() const noexcept = 0;
-  /// How this driver's deltas spell "gone" and "opaque"; Marks::none for trees.
+  /// How it keeps what containers write.
+  virtual LayerForm writable_form() const noexcept { return form(); }
+  /// How it keeps this one, which must exist.
+  virtual LayerForm form_of(const LayerId&) const { return form(); }
+  /// How this driver's deltas spell "gone" and "opaque"; Marks::none where it keeps trees only.
   virtual Marks marks() const noexcept = 0;
   /// Whether each layer is a volume of its own that starts as a snapshot of its parent's: then no inode has
   /// names in two layers.
@@ -73,14 +83,19 @@ class Driver {
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
   virtual bool contains(const LayerId&) const = 0;
-  /// The layer and, for deltas, all it stands on, nearest first. Throws Error if the home contradicts itself.
+  /// The layer and, for deltas, all it stands on, nearest first: together they show what the layer shows. A
+  /// delta may stand on another layer than its parent, and then holds all changes since that one. Throws
+  /// Error if the home contradicts itself.
   virtual std::vector<LayerId> stack(const LayerId&) const = 0;
   /// The layer's own files, to be read only.
   virtual OpenLayer open(const LayerId&) const = 0;
+  /// What the user should know of this layer: where the driver shows it otherwise than drover carries it.
+  virtual std::vector<std::string> remarks(const LayerId&) const { return {}; }
 
   /// Makes an empty home here: its directories with mode and owner as the engine wants them. Idempotent.
   virtual void make_home() = 0;
-  /// An empty delta on `parent`, or a tree that starts as the parent's. The layer must not exist.
+  /// An empty delta (on what stack() then says), or a tree that starts as the parent's. The layer must not
+  /// exist.
   virtual OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) = 0;
   /// Called once all of the layer's content is there. Leaves the layer as the engine would have.
   virtual void seal(const LayerId&) = 0;

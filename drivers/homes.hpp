@@ -12,5 +12,7 @@ std::unique_ptr<Driver> open_overlay2(const std::string& home, const HomeSetting
 std::unique_ptr<Driver> open_fuse_overlayfs(const std::string& home, const HomeSettings&);
 std::unique_ptr<Driver> open_vfs(const std::string& home, const HomeSettings&);
 std::unique_ptr<Driver> open_btrfs(const std::string& home, const HomeSettings&);
+std::unique_ptr<Driver> open_aufs(const std::string& home, const HomeSettings&);
+std::unique_ptr<Driver> open_overlay(const std::string& home, const HomeSettings&);
 
 }  // namespace drover

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "drivers/sys/dir.hpp"
 
@@ -14,8 +15,8 @@ enum class Marks {
   overlay,
   /// fuse-overlayfs: reads overlay's marks, aufs's marks, and its own xattr user.fuseoverlayfs.opaque.
   fuse_overlayfs,
-  /// aufs: empty file .wh.NAME; file .wh..wh..opq in the directory; its own book-keeping .wh..wh.* at the
-  /// root.
+  /// aufs: regular file .wh.NAME; .wh..wh..opq in the directory; its own book-keeping .wh..wh.*. It refuses
+  /// to look up names that begin so, or have more than 242 bytes (fs/aufs/dentry.c, aufs_type.h).
   aufs,
 };
 
@@ -30,15 +31,26 @@ struct DecodedEntry {
 enum class Opacity { transparent, opaque, xattr_whiteouts };
 Opacity opacity(Marks, const Dir&);
 
+/// Whether that holds for a layer's root too. fuse-overlayfs reads it so; the kernel's overlayfs
+/// (ovl_get_root) and aufs (which looks for the mark where a name is looked up, and a root has none) merge
+/// all roots.
+bool opaque_root_hides(Marks);
+
 /// Reads one entry; `inside` is what opacity() said of its directory.
 DecodedEntry decode(Marks, const Dir&, const DirEntry&, Opacity inside);
 
 /// Whether this directory holds a whiteout for `name` under a name of its own (".wh.NAME").
 bool has_named_whiteout(Marks, const Dir&, std::string_view name);
 
-/// Writes them: a whiteout for `name`; the directory itself opaque.
+/// Writes them: a whiteout for `name`, which must not be there; the directory itself opaque. Again is no error
+/// for the latter, and for a whiteout under a name of its own.
 void hide(Marks, const Dir&, std::string_view name);
 void make_opaque(Marks, const Dir&);
+
+/// Names in this directory that are both present and marked as gone (".wh.NAME" beside NAME), which only a
+/// layer's tar can bring about. Such a name counts as present, as the image specification has it, though aufs
+/// and fuse-overlayfs hide it.
+std::vector<std::string> present_and_hidden(Marks, const Dir&);
 
 /// Whether content of this name, or a character device 0:0, can be told from a mark.
 bool can_hold_name(Marks, std::string_view name);

@@ -8,6 +8,7 @@
 
 #include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
+#include "drivers/remarks.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -81,6 +82,11 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
 }
 
 OpenLayer OverlayHome::open(const LayerId& id) const { return {layer_dir(id).sub("diff"), nullptr}; }
+
+std::vector<std::string> OverlayHome::remarks(const LayerId& id) const {
+  if (kind_ != DriverKind::fuse_overlayfs) return {};
+  return remarks_on_hidden(marks(), open(id).root, driver_name(kind_));
+}
 
 void OverlayHome::make_home() {
   Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);

@@ -27,6 +27,7 @@ class OverlayHome : public Driver {
   bool contains(const LayerId&) const override;
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId&) const override;
+  std::vector<std::string> remarks(const LayerId&) const override;
   void make_home() override;
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
   void seal(const LayerId&) override;

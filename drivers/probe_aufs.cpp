@@ -16,6 +16,8 @@ namespace {
 constexpr const char* kOther =
     "choose overlay2, or boot a kernel with aufs (aufs-dkms) and an engine of 23 or older";
 
+constexpr const char* kNotInKernel = "the kernel has no aufs";
+
 /// Mounts two branches and deletes through them. Empty: it worked; else why not.
 std::string try_aufs(const Scratch& scratch) {
   for (const char* name : {"rw", "ro", "merged"}) scratch.dir().make_dir(name, 0755);
@@ -23,8 +25,7 @@ std::string try_aufs(const Scratch& scratch) {
   return in_private_mount_namespace([&] {
     scratch.enter();
     if (::mount("none", "merged", "aufs", 0, "br:rw=rw:ro=ro+wh") != 0)
-      return errno == ENODEV ? std::string("the kernel has no aufs")
-                             : "aufs cannot be mounted: " + errno_text(errno);
+      return errno == ENODEV ? std::string(kNotInKernel) : "aufs cannot be mounted: " + errno_text(errno);
     std::string failure;
     try {
       Dir::open("merged").unlink("deleted");
@@ -51,6 +52,7 @@ Probe probe_aufs(const std::string& data_root) {
     Scratch scratch(place);
     std::string failure = try_aufs(scratch);
     std::string did = "mount of two aufs branches in `" + place + "`";
+    if (failure == kNotInKernel) return home_possible(not_usable(failure, did + " failed", kOther));
     if (!failure.empty()) return not_usable(failure, did + " failed", kOther);
     return usable_with_limits("engines from 24 on have it no more", did + ", then a deletion through it");
   });

@@ -22,8 +22,9 @@ Probe probe_fuse_overlayfs(const std::string& data_root) {
   return guarded_probe(place, [&] {
     auto program = find_program("fuse-overlayfs");
     if (!program)
-      return not_usable("the program fuse-overlayfs is not installed", "there is no fuse-overlayfs in PATH",
-                        "apt-get install fuse-overlayfs, or dnf install fuse-overlayfs");
+      return home_possible(not_usable("the program fuse-overlayfs is not installed",
+                                      "there is no fuse-overlayfs in PATH",
+                                      "apt-get install fuse-overlayfs, or dnf install fuse-overlayfs"));
     auto device = open_device("/dev/fuse");
     if (!device)
       return not_usable("/dev/fuse cannot be opened", "open of /dev/fuse: " + errno_text(errno),

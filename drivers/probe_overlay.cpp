@@ -18,8 +18,10 @@ constexpr const char* kElsewhere =
 Probe cannot_mount(const OverlayTrial& trial, const BackingFilesystem& fs) {
   std::string evidence = "mount of an overlay with two lower directories in `" + fs.place +
                          "` failed: " + errno_text(trial.mount_errno);
-  if (trial.mount_errno == ENODEV)
-    return not_usable("the kernel has no overlayfs", evidence, "load its module: modprobe overlay");
+  if (trial.mount_errno == ENODEV) {
+    Probe no = not_usable("the kernel has no overlayfs", evidence, "load its module: modprobe overlay");
+    return fs.d_type.value_or(true) ? home_possible(std::move(no)) : no;
+  }
   if (trial.mount_errno == EPERM)
     return not_usable("mounting an overlay is not permitted here", evidence,
                       in_user_namespace()

@@ -117,6 +117,11 @@ Probe not_usable(std::string reason, std::string evidence, std::string fix) {
   return {Probe::Usable::no, std::move(reason), std::move(evidence), std::move(fix), {}};
 }
 
+Probe home_possible(Probe probe) {
+  probe.home_possible = true;
+  return probe;
+}
+
 std::string filesystem_evidence(const std::string& place) {
   struct statfs fs;
   if (::statfs(place.c_str(), &fs) != 0) throw_errno("cannot look at the filesystem of `" + place + "`");

@@ -45,6 +45,8 @@ Probe guarded_probe(const std::string& place, const std::function<Probe()>& body
 Probe usable(std::string evidence);
 Probe usable_with_limits(std::string limits, std::string evidence, std::string fix = {});
 Probe not_usable(std::string reason, std::string evidence, std::string fix);
+/// The same answer where only the host lacks something (Probe::home_possible).
+Probe home_possible(Probe);
 
 /// "`/var/lib` is on extfs": the evidence of statfs.
 std::string filesystem_evidence(const std::string& place);

@@ -14,9 +14,9 @@ const std::vector<DriverEntry>& driver_table() {
       {DriverKind::btrfs, "btrfs", LayerForm::tree, probe_btrfs, open_btrfs},
       {DriverKind::zfs, "zfs", LayerForm::tree, probe_zfs, nullptr},
       {DriverKind::vfs, "vfs", LayerForm::tree, probe_vfs, open_vfs},
-      {DriverKind::aufs, "aufs", LayerForm::delta, probe_aufs, nullptr},
+      {DriverKind::aufs, "aufs", LayerForm::delta, probe_aufs, open_aufs},
       {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper, nullptr},
-      {DriverKind::overlay, "overlay", LayerForm::tree, probe_overlay, nullptr},
+      {DriverKind::overlay, "overlay", LayerForm::tree, probe_overlay, open_overlay},
   };
   return table;
 }

@@ -103,7 +103,7 @@ View::View(const Driver& driver, const LayerId& id) : marks_(driver.marks()) {
 ViewDir View::root() const {
   ViewDir root(marks_);
   for (unsigned i = 0; i < layers_.size(); ++i)
-    if (!root.add(i, layers_[i].root.clone())) break;
+    if (!root.add(i, layers_[i].root.clone()) && opaque_root_hides(marks_)) break;
   return root;
 }
 

@@ -9,6 +9,7 @@
 
 #include "drivers/marks.hpp"
 #include "drivers/sys/dir.hpp"
+#include "drivers/view.hpp"
 
 namespace drover {
 
@@ -39,8 +40,10 @@ class ChangeSink {
 /// Reads a delta: its own entries and marks, one directory after another.
 void read_delta(const Dir& layer, Marks marks, ChangeSink&);
 
-/// How a layer that is kept as a tree is compared with its parent's tree.
-struct TreeComparison {
+/// How what a layer shows is compared with what another one shows.
+struct ViewComparison {
+  /// How the store that both are of spells marks.
+  Marks marks = Marks::none;
   /// Compare content where all attributes agree: needed where no record says what changed, since tools forge
   /// times.
   bool content = false;
@@ -49,8 +52,8 @@ struct TreeComparison {
   std::function<bool(const std::string& path)> recorded;
 };
 
-/// Reads a tree as the changes to its parent's tree; everything of it if it has no parent. The changes keep
-/// the tree's hard links: where one name of a file is new, all its names are put.
-void read_tree(const Dir& layer, const Dir* parent, const TreeComparison&, ChangeSink&);
+/// Reads what a layer shows as the changes to what `past` shows; everything if there is no past. The changes
+/// keep the view's hard links: where one name of a file is new, all its names are put.
+void read_views(const View& layer, const View* past, const ViewComparison&, ChangeSink&);
 
 }  // namespace drover

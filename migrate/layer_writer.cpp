@@ -24,8 +24,8 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
 
 void LayerWriter::leave() {
   const Level& level = levels_.back();
-  // What the directory carries by now may include a mark of ours: only what is content is looked at.
-  set_attributes(level.dir, "", level.st, level.xattrs, level.fresh || placer_.to_marks() != Marks::none);
+  // What a delta's directory carries by now may include a mark of ours: it is not to be cleaned.
+  set_attributes(level.dir, "", level.st, level.xattrs, level.fresh || !starts_with_attributes());
   levels_.pop_back();
 }
 

@@ -29,6 +29,8 @@ class LayerWriter : public ChangeSink {
   /// Clears the way for an entry of this name; called when something is there.
   virtual void clear_way(const Dir& in, std::string_view name) = 0;
   virtual void hide_name(const Dir& in, std::string_view name) = 0;
+  /// Whether a directory that was there before may carry attributes that the layer does not have.
+  virtual bool starts_with_attributes() const = 0;
 
  private:
   struct Level {
@@ -55,6 +57,7 @@ class DeltaWriter : public LayerWriter {
   Dir open_directory(const Dir&, std::string_view, bool hides_past, bool& fresh) override;
   void clear_way(const Dir&, std::string_view) override;
   void hide_name(const Dir&, std::string_view) override;
+  bool starts_with_attributes() const override { return false; }
   Marks to_;
 };
 
@@ -62,13 +65,16 @@ class DeltaWriter : public LayerWriter {
 /// shared.
 class TreeWriter : public LayerWriter {
  public:
-  TreeWriter(const Dir& root, Marks from, bool may_link) : LayerWriter(root, from, Marks::none, may_link) {}
+  /// `to`: marks that the target's other layers carry, for what they cannot tell from marks.
+  TreeWriter(const Dir& root, Marks from, bool may_link, Marks to = Marks::none)
+      : LayerWriter(root, from, to, may_link) {}
 
  private:
   void enter_root(const Dir&, bool hides_past) override;
   Dir open_directory(const Dir&, std::string_view, bool hides_past, bool& fresh) override;
   void clear_way(const Dir&, std::string_view) override;
   void hide_name(const Dir&, std::string_view) override;
+  bool starts_with_attributes() const override { return true; }
 };
 
 }  // namespace drover

@@ -115,6 +115,7 @@ MigrationResult summary_of(const Plan& plan) {
   result.images = plan.images;
   result.tags = plan.tags;
   result.containers = plan.containers;
+  result.notes = plan.notes;
   return result;
 }
 

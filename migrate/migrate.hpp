@@ -18,6 +18,7 @@ struct MigrationResult {
   std::size_t proven = 0, compared = 0;  ///< layers of this run
   std::size_t earlier = 0;               ///< layers that an interrupted run had finished
   std::vector<std::string> damaged;      ///< layers that were damaged in the source already
+  std::vector<std::string> notes;        ///< the plan's
   TransferCount transfer;
 };
 

@@ -35,7 +35,7 @@ class LayerCollector {
     // BuildKit keeps its own records of layers that no image has; it fails where one of them is gone.
     for (const auto& [id, fact] : facts_)
       if (!layers_.contains(id) && id.size() == 25) add(id, LayerRole::build_cache, std::nullopt);
-    if (form_ == LayerForm::delta) follow_stacks();
+    follow_stacks();
   }
 
   std::map<LayerId, PlannedLayer> layers_;
@@ -55,7 +55,7 @@ class LayerCollector {
     at->second.id = id;
     at->second.role = role;
     // A driver of deltas says itself what a layer stands on, and that is what it shows.
-    if (form_ == LayerForm::delta)
+    if (form_ == LayerForm::delta || !parent)
       at->second.parent = facts.stack.size() > 1 ? std::optional(facts.stack[1]) : std::nullopt;
     else
       at->second.parent = std::move(parent);
@@ -125,38 +125,66 @@ void mark_heads(std::map<LayerId, PlannedLayer>& layers, const Inventory& invent
   }
 }
 
-/// Adds up what the target will need, layer by layer; never less than what it will take.
-void estimate(Plan& plan, LayerForm source_form, const std::map<LayerId, LayerFacts>& facts, const TargetFacts& target) {
-  plan.needed_bytes = kFixedSlack + target.record_bytes;
-  plan.needed_inodes = 64 + target.record_inodes;
-  std::map<LayerId, LayerFacts> view;  // what the layer shows in all, as an upper bound
-  for (const PlannedLayer& layer : plan.layers) {
-    const LayerFacts& own = facts.at(layer.id);
-    plan.bytes += own.bytes;
-    LayerFacts whole = own, changes = own;
-    if (layer.parent) {
-      const LayerFacts& below = view.at(*layer.parent);
-      if (source_form == LayerForm::delta) {
-        whole.bytes += below.bytes;
-        whole.entries += below.entries;
-        whole.directories += below.directories;
-      } else {
-        changes.bytes = own.bytes - std::min(own.bytes, below.bytes);
-        changes.entries = own.entries - std::min(own.entries, below.entries);
-        changes.directories = own.directories - std::min(own.directories, below.directories);
-      }
-    }
-    bool full = target.form == LayerForm::tree && !target.snapshots;
-    bool shared = target.reflink || (layer.immutable() && target.links);
-    const LayerFacts& written = full ? whole : changes;
-    bool linked = layer.immutable() && target.links;
-    std::uint64_t inodes = linked ? written.directories : written.entries;
-    if (!shared) plan.needed_bytes += written.bytes;
-    plan.needed_bytes += written.entries * kNameBytes + inodes * kInodeBytes + written.directories * kDirectoryBytes;
-    plan.needed_inodes += inodes + 8;
-    view.emplace(layer.id, std::move(whole));
-  }
+LayerFacts sum(LayerFacts a, const LayerFacts& b) {
+  a.bytes += b.bytes;
+  a.entries += b.entries;
+  a.directories += b.directories;
+  return a;
 }
+
+LayerFacts difference(LayerFacts a, const LayerFacts& b) {
+  a.bytes -= std::min(a.bytes, b.bytes);
+  a.entries -= std::min(a.entries, b.entries);
+  a.directories -= std::min(a.directories, b.directories);
+  return a;
+}
+
+/// Adds up what the target will need, layer by layer; never less than what it will take.
+class Estimate {
+ public:
+  Estimate(Plan& plan, const std::map<LayerId, LayerFacts>& facts, const TargetFacts& target)
+      : plan_(plan), facts_(facts), target_(target) {
+    plan.needed_bytes = kFixedSlack + target.record_bytes;
+    plan.needed_inodes = 64 + target.record_inodes;
+    for (const PlannedLayer& layer : plan.layers) add(layer);
+  }
+
+ private:
+  void add(const PlannedLayer& layer) {
+    const LayerFacts& own = facts_.at(layer.id);
+    plan_.bytes += own.bytes;
+    LayerFacts whole = own, changes = own;
+    if (own.stack.size() > 1) {  // a delta
+      auto below = whole_.find(own.stack[1]);
+      if (below != whole_.end()) whole = sum(own, below->second);
+    } else if (layer.parent) {
+      changes = difference(own, whole_.at(*layer.parent));
+    }
+    LayerForm form = layer.immutable() ? target_.form : target_.writable_form;
+    // Where a delta stands on a tree, it repeats the deltas between.
+    if (form == LayerForm::delta && target_.form == LayerForm::tree && layer.parent)
+      if (auto between = changes_.find(*layer.parent); between != changes_.end())
+        changes = sum(changes, between->second);
+    add_written(layer, form == LayerForm::tree && !target_.snapshots ? whole : changes);
+    whole_.emplace(layer.id, std::move(whole));
+    if (!layer.immutable()) changes_.emplace(layer.id, std::move(changes));
+  }
+
+  void add_written(const PlannedLayer& layer, const LayerFacts& written) {
+    bool linked = layer.immutable() && target_.links;
+    std::uint64_t inodes = linked ? written.directories : written.entries;
+    if (!linked && !target_.reflink) plan_.needed_bytes += written.bytes;
+    plan_.needed_bytes +=
+        written.entries * kNameBytes + inodes * kInodeBytes + written.directories * kDirectoryBytes;
+    plan_.needed_inodes += inodes + 8;
+  }
+
+  Plan& plan_;
+  const std::map<LayerId, LayerFacts>& facts_;
+  const TargetFacts& target_;
+  std::map<LayerId, LayerFacts> whole_;    // what a layer shows in all, as an upper bound
+  std::map<LayerId, LayerFacts> changes_;  // what a layer that is no image's changes
+};
 
 Transfer transfer_of(const TargetFacts& target, bool immutable) {
   if (immutable && target.links && !target.snapshots) return Transfer::hard_links;
@@ -164,11 +192,14 @@ Transfer transfer_of(const TargetFacts& target, bool immutable) {
   return Transfer::copies;
 }
 
-void add_notes(Plan& plan, const Inventory& inventory) {
+void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, LayerFacts>& facts) {
   for (const auto& [id, container] : inventory.containers)
     if (container.size_limit)
       plan.notes.push_back("container " + display_name(container) + ": its size limit (" + *container.size_limit +
                            ") is not carried to " + std::string(driver_name(plan.to)));
+  for (const PlannedLayer& layer : plan.layers)
+    for (const std::string& remark : facts.at(layer.id).remarks)
+      plan.notes.push_back(describe(layer) + ": " + remark);
   if (!plan.orphans.empty())
     plan.notes.push_back(std::to_string(plan.orphans.size()) +
                          " layers in the driver's home belong to no image and no container: they are left behind");
@@ -204,8 +235,8 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   plan.free_bytes = target.free_bytes;
   plan.free_inodes = target.free_inodes;
   plan.counts_inodes = target.counts_inodes;
-  estimate(plan, source_form, facts, target);
-  add_notes(plan, inventory);
+  Estimate(plan, facts, target);
+  add_notes(plan, inventory, facts);
   return plan;
 }
 

@@ -16,12 +16,13 @@ struct LayerFacts {
   std::uint64_t entries = 0;   ///< inodes below its root, directories included
   std::uint64_t directories = 0;
   std::uint64_t bytes = 0;     ///< allocated, each inode once
+  std::vector<std::string> remarks;  ///< as Driver::remarks
 };
 
 /// What the target's filesystem can do for us.
 struct TargetFacts {
   DriverKind kind = DriverKind::overlay2;
-  LayerForm form = LayerForm::delta;
+  LayerForm form = LayerForm::delta, writable_form = LayerForm::delta;
   bool links = true;      ///< hard links from the source's files are possible (same filesystem and mount)
   bool reflink = false;   ///< FICLONE from the source's files is possible
   bool snapshots = false; ///< a layer can start as a snapshot of its parent

@@ -15,24 +15,34 @@ namespace {
 
 std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
 
-void require_usable(const DataRoot& root, DriverKind to, bool force) {
+/// Gives back what --force has overridden, for the plan.
+std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, bool force) {
+  std::vector<std::string> overridden;
   Probe probe = driver_entry(to).probe(root.path);
   std::string what = "cannot use " + name_of(to) + " on " + root.path + ": ";
   if (probe.usable == Probe::Usable::no) {
     std::string others = "choose another: drover select";
-    throw Error(ExitCode::not_usable, what + probe.reason,
-                probe.fix.empty() ? others : probe.fix + "; or " + others);
+    if (probe.home_possible) others += "; or make its home for a host that has it: --force";
+    // No force makes a filesystem hold what it cannot.
+    if (!force || !probe.home_possible)
+      throw Error(ExitCode::not_usable, what + probe.reason,
+                  probe.fix.empty() ? others : probe.fix + "; or " + others);
+    overridden.push_back("no engine can start on the result here: " + probe.reason);
   }
   auto engine = installed_engine();
   auto drivers = priority_list(engine);
-  if (!force && std::find(drivers.begin(), drivers.end(), to) == drivers.end())
-    throw Error(ExitCode::not_usable,
-                what + (engine ? "the installed engine " + engine->text : "a current engine") + " has no " +
-                    name_of(to),
-                "choose another: drover select; or --force, for an engine that has it");
+  if (std::find(drivers.begin(), drivers.end(), to) == drivers.end()) {
+    std::string lack =
+        (engine ? "the installed engine " + engine->text : "a current engine") + " has no " + name_of(to);
+    if (!force)
+      throw Error(ExitCode::not_usable, what + lack,
+                  "choose another: drover select; or --force, for an engine that has it");
+    overridden.push_back(lack);
+  }
   if (!driver_entry(to).open)
     throw Error(ExitCode::not_usable, what + "drover cannot write its layers yet",
                 "choose another: drover select");
+  return overridden;
 }
 
 std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, DriverKind from,
@@ -115,6 +125,7 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
   TargetFacts facts;
   facts.kind = to;
   facts.form = target->form();
+  facts.writable_form = target->writable_form();
   facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
   facts.reflink = backing.reflink.value_or(false);
   facts.snapshots = target->layers_are_volumes();
@@ -192,7 +203,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.from_home = {root.owner, storage_opts_in_force(config)};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
-  require_usable(root, to, options.force);
+  std::vector<std::string> overridden = require_usable(root, to, options.force);
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config)};
@@ -206,6 +217,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   problems.insert(problems.end(), survey.problems.begin(), survey.problems.end());
   found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
                          look_at_target(root, dir, to, found.to_home, *found.source));
+  found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
   return found;
 }
 

@@ -17,8 +17,8 @@ struct MigrateOptions {
   DriverKind to = DriverKind::overlay2;
   std::optional<DriverKind> from;  ///< nothing: the engine's current driver
   std::vector<std::string> storage_opts;
-  /// Go on where the installed engine does not have the target's driver, or image layers are damaged in the
-  /// source already.
+  /// Go on where the installed engine or the running kernel does not have the target's driver (but never where
+  /// the filesystem cannot hold its layers), or image layers are damaged in the source already.
   bool force = false;
   unsigned threads = 1;
 };

@@ -36,7 +36,8 @@ void read_delta(const Dir& layer, Marks marks, ChangeSink& sink) {
   std::vector<DeltaDir> levels;
   auto enter = [&](const Dir& at, std::string_view name, const struct stat& st, Dir dir, bool replaced) {
     Opacity inside = opacity(marks, dir);
-    sink.enter({at, name, st}, replaced || inside == Opacity::opaque);
+    bool opaque = inside == Opacity::opaque && (!name.empty() || opaque_root_hides(marks));
+    sink.enter({at, name, st}, replaced || opaque);
     levels.emplace_back(std::move(dir), marks, inside);
     levels.back().report_hidden(sink);
   };

@@ -48,38 +48,53 @@ TransferCount LayerStager::stage(const PlannedLayer& layer) const {
     OpenLayer made =
         target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
     std::unique_ptr<LayerWriter> writer;
-    if (target_.form() == LayerForm::delta)
+    if (target_.form_of(layer.id) == LayerForm::delta)
       writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), layer.immutable());
     else
-      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), layer.immutable());
+      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), layer.immutable(), target_.marks());
     read_source(layer, *writer);
     target_.seal(layer.id);
     return writer->count();
   });
 }
 
+/// The layer that what is written into the target tells the changes to.
+std::optional<LayerId> LayerStager::base_of(const PlannedLayer& layer) const {
+  if (target_.form_of(layer.id) == LayerForm::tree) return layer.parent;
+  std::vector<LayerId> stack = target_.stack(layer.id);
+  return stack.size() > 1 ? std::optional(stack[1]) : std::nullopt;
+}
+
 void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const {
-  OpenLayer own = source_.open(layer.id);
-  if (source_.form() == LayerForm::delta) {
-    read_delta(own.root, source_.marks(), sink);
-    return;
+  std::optional<LayerId> base = base_of(layer);
+  bool on_parent = base == layer.parent;
+  if (source_.form() == LayerForm::delta && on_parent) {
+    OpenLayer own = source_.open(layer.id);
+    // An opaque root that the target's marks cannot express is told name by name.
+    bool opaque = opaque_root_hides(source_.marks()) && opacity(source_.marks(), own.root) == Opacity::opaque;
+    if (!opaque || opaque_root_hides(target_.marks()) || target_.form_of(layer.id) == LayerForm::tree) {
+      read_delta(own.root, source_.marks(), sink);
+      return;
+    }
   }
-  TreeComparison comparison;
+  ViewComparison comparison;
+  comparison.marks = source_.marks();
   std::optional<std::unordered_set<std::string>> recorded;
-  if (layer.chain_id) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
+  if (layer.chain_id && on_parent) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
   comparison.content = !recorded;
   // Of what the record names it is not asked whether it differs: tools forge times, and a delta must have what
   // was added again unchanged.
   if (recorded)
     comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
-  std::optional<OpenLayer> parent;
-  if (layer.parent) parent = source_.open(*layer.parent);
-  read_tree(own.root, parent ? &parent->root : nullptr, comparison, sink);
+  View now(source_, layer.id);
+  std::optional<View> past;
+  if (base) past.emplace(source_, *base);
+  read_views(now, past ? &*past : nullptr, comparison, sink);
 }
 
 LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) const {
-  LayerCheck check = layer.role == LayerRole::image ? prove_image_layer(layer, allow_damaged)
-                                                    : LayerCheck::compared;
+  LayerCheck check =
+      layer.role == LayerRole::image ? prove_image_layer(layer, allow_damaged) : LayerCheck::compared;
   // The rebuilt tar says nothing of what the layer hides, nor of attributes: a head's whole view does, for
   // all the layers that it stands on.
   if (check != LayerCheck::proven)

@@ -35,6 +35,7 @@ class LayerStager {
 
  private:
   void read_source(const PlannedLayer&, ChangeSink&) const;
+  std::optional<LayerId> base_of(const PlannedLayer&) const;
   LayerCheck prove_image_layer(const PlannedLayer&, bool allow_damaged) const;
   void compare(const PlannedLayer&, bool content) const;
   unsigned first_proven(const Driver&, const PlannedLayer&) const;

@@ -22,7 +22,6 @@ std::optional<std::vector<LayerId>> layers_in_home(const Dir& dir, const Driver*
   std::string name(entry.name);
   if (open) return open->layers();
   std::optional<Dir> home = dir.try_sub(name);
-  if (home && entry.kind == DriverKind::aufs) home = home->try_sub("layers");
   if (home && entry.kind == DriverKind::devicemapper) home = home->try_sub("metadata");
   if (entry.kind == DriverKind::zfs) return std::nullopt;  // its layers are datasets, outside of the home
   std::vector<LayerId> ids;

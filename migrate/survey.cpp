@@ -108,6 +108,7 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
                        try {
                          LayerFacts facts = measure_tree(source.open(id).root);
                          facts.stack = source.stack(id);
+                         facts.remarks = source.remarks(id);
                          std::lock_guard lock(mutex);
                          survey.facts.emplace(id, std::move(facts));
                        } catch (const Error& e) {

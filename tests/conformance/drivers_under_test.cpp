@@ -21,6 +21,8 @@ const std::vector<DriverUnderTest>& drivers_under_test() {
       {DriverKind::fuse_overlayfs, {"ext4", "xfs", "btrfs"}, mount_fuse_overlayfs, inspect_overlay},
       {DriverKind::vfs, {"ext4", "xfs", "btrfs"}},
       {DriverKind::btrfs, {"btrfs"}, nullptr, inspect_subvolume},
+      {DriverKind::aufs, {"ext4", "xfs"}},
+      {DriverKind::overlay, {"ext4", "xfs", "btrfs"}, mount_old_overlay, inspect_old_overlay},
   };
   return table;
 }

@@ -93,6 +93,20 @@ std::unique_ptr<EngineMount> mount_overlay(const std::string& home, const Driver
   return folder;
 }
 
+std::unique_ptr<EngineMount> mount_old_overlay(const std::string& home, const Driver& driver,
+                                               const LayerId& id) {
+  if (driver.stack(id).size() == 1) return std::make_unique<OwnFolder>(driver.open(id));
+  auto folder = std::make_unique<MountedFolder>(above(home));
+  std::string layer = home + "/" + id;
+  std::string options = "lowerdir=" + home + "/" + Dir::open(layer).read("lower-id") +
+                        "/root,upperdir=" + layer + "/upper,workdir=" + layer +
+                        "/work,index=off,redirect_dir=off,metacopy=off";
+  if (::mount("overlay", folder->at().c_str(), "overlay", 0, options.c_str()) != 0)
+    throw_errno("cannot mount an overlay with " + options);
+  folder->mounted();
+  return folder;
+}
+
 std::unique_ptr<EngineMount> mount_fuse_overlayfs(const std::string& home, const Driver& driver,
                                                   const LayerId& id) {
   if (driver.stack(id).size() == 1) return std::make_unique<OwnFolder>(driver.open(id));
@@ -118,6 +132,15 @@ void inspect_overlay(const std::string& home, const Driver& driver, const LayerI
   std::string lower = "l/" + below.read("link");
   if (driver.stack(*parent).size() > 1) lower += ":" + below.read("lower");
   CHECK(layer.read("lower") == lower);
+}
+
+void inspect_old_overlay(const std::string& home, const Driver&, const LayerId& id,
+                         const std::optional<LayerId>&) {
+  Dir home_dir = Dir::open(home);
+  Dir layer = home_dir.sub(id);
+  for (const char* part : {"upper", "work", "lower-id"}) CHECK(layer.exists(part) != layer.exists("root"));
+  if (layer.exists("root")) return;
+  CHECK(home_dir.sub(layer.read("lower-id")).exists("root"));
 }
 
 void inspect_subvolume(const std::string&, const Driver& driver, const LayerId& id,

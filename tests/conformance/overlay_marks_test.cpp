@@ -86,7 +86,7 @@ TEST_CASE("an attribute that the target would take for its own is left out") {
   layers.base.set_xattr("folder", "trusted.overlay.opaque", "y");
   layers.base.set_xattr("folder", "user.note", "kept");
   DeltaWriter writer(layers.top, Marks::none, Marks::overlay, true);
-  read_tree(layers.base, nullptr, {}, writer);
+  read_views(plain_view(layers.base), nullptr, {}, writer);
   CHECK(layers.top.xattrs("folder") == std::vector<Xattr>{{"user.note", "kept"}});
   CHECK(layers.top.stat("folder").st_ino != layers.base.stat("folder").st_ino);
   CHECK(layers.top.sub("folder").stat("file").st_ino == layers.base.sub("folder").stat("file").st_ino);

@@ -16,6 +16,13 @@ void write_by_hand(const ScriptLayer& layer, const Dir& root, std::size_t longes
   hand.settle();
 }
 
+/// The layer's place in the script.
+std::size_t place_of(const LayerId& id) {
+  std::size_t i = 0;
+  while (layer_script().at(i).id() != id) ++i;
+  return i;
+}
+
 }  // namespace
 
 ModelStack::ModelStack(const std::string& folder, std::size_t longest) : folder_(folder), longest_(longest) {
@@ -30,39 +37,48 @@ ModelStack::ModelStack(const std::string& folder, std::size_t longest) : folder_
 Dir ModelStack::tree(std::size_t i) const { return Dir::open(folder_ + "/" + std::to_string(i)); }
 
 std::size_t longest_name(const DriverUnderTest& driver) {
-  constexpr std::size_t kLongest = 255, kLongestHideable = 251;
   // A home need not exist to be asked for its marks.
   Marks marks = driver_entry(driver.kind).open("/nowhere/home", {})->marks();
-  return can_hold_name(marks, std::string(kLongest, 'n')) ? kLongest : kLongestHideable;
+  std::size_t longest = 255;
+  while (!can_hold_name(marks, std::string(longest, 'n'))) --longest;
+  return longest;
 }
 
 void write_stack(const TestHome& home, const ModelStack& model) {
+  // Images as trees, the rest as deltas: the trees share inodes, and a delta may stand on another layer than
+  // its parent. Then only the writers know how to write.
+  bool mixed = home->form() != home->writable_form();
   for (std::size_t i = 0; i < layer_script().size(); ++i) {
     const ScriptLayer& layer = layer_script()[i];
-    OpenLayer made = home->create(layer.id(), parent_of(i), {});
-    if (home.under_test().mount) {
+    bool share = mixed && i > 0 && layer.role == LayerRole::image;
+    OpenLayer made = home->create(layer.id(), parent_of(i), {.share_inodes = share});
+    if (home.under_test().mount && !mixed) {
       auto mount = home.under_test().mount(home.path(), *home, layer.id());
       write_by_hand(layer, mount->root(), model.longest());
-    } else if (home->form() == LayerForm::tree) {
+    } else if (i == 0 || (home->form() == LayerForm::tree && !mixed)) {
       write_by_hand(layer, made.root, model.longest());
     } else {
-      std::optional<Dir> parent;
-      if (i > 0) parent = model.tree(i - 1);
-      write_changes(model.tree(i), parent ? &*parent : nullptr, *home, made.root);
+      std::vector<LayerId> stack = home->stack(layer.id());
+      Dir past = model.tree(stack.size() > 1 ? place_of(stack[1]) : i - 1);
+      write_changes(model.tree(i), &past, *home, layer.id());
     }
     home->seal(layer.id());
   }
 }
 
-void write_changes(const Dir& tree, const Dir* parent, const Driver& driver, const Dir& layer) {
-  TreeComparison comparison;
+void write_changes(const Dir& tree, const Dir* past, const Driver& driver, const LayerId& id) {
+  ViewComparison comparison;
   comparison.content = true;
-  if (driver.form() == LayerForm::delta) {
-    DeltaWriter writer(layer, Marks::none, driver.marks(), false);
-    read_tree(tree, parent, comparison, writer);
+  View now = plain_view(tree);
+  std::optional<View> before;
+  if (past) before = plain_view(*past);
+  OpenLayer layer = driver.open(id);
+  if (driver.form_of(id) == LayerForm::delta) {
+    DeltaWriter writer(layer.root, Marks::none, driver.marks(), false);
+    read_views(now, past ? &*before : nullptr, comparison, writer);
   } else {
-    TreeWriter writer(layer, Marks::none, false);
-    read_tree(tree, parent, comparison, writer);
+    TreeWriter writer(layer.root, Marks::none, false, driver.marks());
+    read_views(now, past ? &*before : nullptr, comparison, writer);
   }
 }
 

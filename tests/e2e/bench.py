@@ -15,6 +15,13 @@ DRIVERS = ("overlay2", "fuse-overlayfs", "vfs", "btrfs")
 FILESYSTEMS = ("ext4", "xfs", "btrfs")
 
 
+def parts_of(source):
+    """Driver, what its fixture is made for ("" or a driver with short names), filesystem: "vfs+aufs@ext4"."""
+    driver, filesystem = source.split("@")
+    driver, _, made_for = driver.partition("+")
+    return driver, made_for, filesystem
+
+
 class Skip(Exception):
     """The case cannot run here; says why."""
 
@@ -57,7 +64,7 @@ class Bench:
 
     def take_source(self, name, shared=False):
         """A private copy of a source, mounted."""
-        self.driver, filesystem = name.split("@")
+        self.driver, _, filesystem = parts_of(name)
         machine.copy_filesystem(self._source(name, ".img"), self.image, filesystem)
         machine.mount(self.image, filesystem, self.place, shared)
         with gzip.open(self._source(name, ".json.gz"), "rt") as file:

@@ -129,10 +129,11 @@ CMD ["sh", "-c", "cat /new/dir/file"]
 BUILDKIT_EXTRA = "RUN echo built by buildkit >/by-buildkit && rm -r /new\n"
 
 
-def make(engine, place):
-    """Fills an engine that runs on an empty data root. Afterwards all containers have ended."""
+def make(engine, place, drivers):
+    """Fills an engine that runs on an empty data root, with what all these drivers can hold. Afterwards all
+    containers have ended."""
     archive = os.path.join(place.run, "images.tar")
-    images.write_archive(archive, images.read_busybox(), engine.api("/info")["Driver"])
+    images.write_archive(archive, images.read_busybox(), drivers)
     engine.docker("load", "-i", archive)
     os.unlink(archive)
     _write_build_context(place)

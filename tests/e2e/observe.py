@@ -98,9 +98,9 @@ def _logs(engine, container):
 
 def _saved(engine, images):
     """Member names and digests of one `docker save` of all images but the intermediate ones."""
-    names = sorted(tag for image in images.values() for tag in _tags(image))
+    names = sorted(tag for image in images.values() for tag in tags(image))
     parents = {image["ParentId"] for image in images.values()}
-    names += sorted(i for i, image in images.items() if not _tags(image) and i not in parents)
+    names += sorted(i for i, image in images.items() if not tags(image) and i not in parents)
     members, links, manifest = {}, {}, None
     with engine.response("/images/get", names=names) as answer, tarfile.open(
         fileobj=answer, mode="r|"
@@ -119,7 +119,7 @@ def _saved(engine, images):
     return members
 
 
-def _tags(image):
+def tags(image):
     return [tag for tag in image["RepoTags"] or [] if tag != "<none>:<none>"]
 
 

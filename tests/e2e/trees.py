@@ -4,9 +4,11 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 
+import aufs
 import machine
 
 
@@ -36,6 +38,15 @@ def view(place, driver, layer):
         yield os.path.join(home, "dir", layer)
     elif driver == "btrfs":
         yield os.path.join(home, "subvolumes", layer)
+    elif driver == "overlay":
+        yield from _old_overlay(home, layer, os.path.join(place.run, "view"))
+    elif driver == "aufs":
+        target = os.path.join(place.disk, "aufs-view")
+        aufs.merge(home, layer, target)
+        try:
+            yield target
+        finally:
+            shutil.rmtree(target)
     else:
         with open(os.path.join(home, layer, "link")) as file:
             lowers = "l/" + file.read().strip()
@@ -47,6 +58,16 @@ def view(place, driver, layer):
                 lowers += ":" + file.read().strip()
         with _mounted(driver, home, lowers, os.path.join(place.run, "view")) as target:
             yield target
+
+
+def _old_overlay(home, layer, target):
+    if os.path.exists(os.path.join(home, layer, "root")):
+        yield os.path.join(home, layer, "root")
+        return
+    with open(os.path.join(home, layer, "lower-id")) as file:
+        lowers = "%s/upper:%s/root" % (layer, file.read())
+    with _mounted("overlay2", home, lowers, target) as mounted:
+        yield mounted
 
 
 @contextlib.contextmanager

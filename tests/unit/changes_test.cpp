@@ -57,6 +57,19 @@ class Recorder : public ChangeSink {
 
 using Told = std::vector<std::string>;
 
+View plain_view(const Dir& dir) {
+  std::vector<OpenLayer> layers;
+  layers.push_back({dir.clone(), nullptr});
+  return View(std::move(layers), Marks::none);
+}
+
+void read_trees(const Dir& now, const Dir* past, const ViewComparison& comparison, ChangeSink& sink) {
+  View after = plain_view(now);
+  std::optional<View> before;
+  if (past) before = plain_view(*past);
+  read_views(after, past ? &*before : nullptr, comparison, sink);
+}
+
 /// A parent's tree and a layer's tree that starts as a copy of it.
 struct Trees {
   HostTree tree{{"/before/file", "1"}, {"/before/folder/inside", "2"}, {"/before/folder/other", "3"}};
@@ -78,19 +91,13 @@ struct Trees {
   }
   Dir before() const { return Dir::open(tree.path("/before")); }
   Dir after() const { return Dir::open(tree.path("/after")); }
-  Told told(const TreeComparison& comparison = {}) const {
+  Told told(const ViewComparison& comparison = {}) const {
     Recorder recorder;
     Dir parent = before();
-    read_tree(after(), &parent, comparison, recorder);
+    read_trees(after(), &parent, comparison, recorder);
     return recorder.told();
   }
 };
-
-View plain_view(const Dir& dir) {
-  std::vector<OpenLayer> layers;
-  layers.push_back({dir.clone(), nullptr});
-  return View(std::move(layers), Marks::none);
-}
 
 std::string differences(const View& a, Marks marks_a, const View& b, Marks marks_b) {
   std::string text;
@@ -104,7 +111,7 @@ TEST_CASE("a tree that is its parent's has no changes; without a parent all is n
   Trees trees;
   CHECK(trees.told() == Told{});
   Recorder recorder;
-  read_tree(trees.after(), nullptr, {}, recorder);
+  read_trees(trees.after(), nullptr, {}, recorder);
   CHECK(recorder.told() == Told{"+file", "+folder/inside", "+folder/other", ">folder"});
 }
 
@@ -154,13 +161,13 @@ TEST_CASE("forged times hide a change only from who does not look at the content
   trees.tree.write("/after/file", "X");
   trees.like("file");
   CHECK(trees.told() == Told{});
-  CHECK(trees.told({true, nullptr}) == Told{"+file"});
+  CHECK(trees.told({.content = true, .recorded = nullptr}) == Told{"+file"});
 }
 
 TEST_CASE("what a record names belongs to the layer though it is unchanged") {
   Trees trees;
   auto recorded = [](const std::string& path) { return path == "folder/inside" || path == "folder"; };
-  CHECK(trees.told({false, recorded}) == Told{"+folder/inside", ">folder"});
+  CHECK(trees.told({.content = false, .recorded = recorded}) == Told{"+folder/inside", ">folder"});
 }
 
 TEST_CASE("where one name of a file is new, all its names are put") {
@@ -194,13 +201,13 @@ TEST_CASE("changes that are read from a tree make the same tree elsewhere, and t
   trees.tree.write("/after/new/deep/er", "y");
   fs::create_symlink("nowhere", trees.tree.path("/after/link"));
   Dir parent = trees.before();
-  TreeComparison comparison{true, nullptr};
+  ViewComparison comparison{Marks::none, true, nullptr};
 
   HostTree target;
   fs::copy(trees.tree.path("/before"), target.path("/tree"), fs::copy_options::recursive);
   Dir tree = Dir::open(target.path("/tree"));
   TreeWriter tree_writer(tree, Marks::none, false);
-  read_tree(trees.after(), &parent, comparison, tree_writer);
+  read_trees(trees.after(), &parent, comparison, tree_writer);
   // What did not change was copied by this test, without its times.
   ViewDifferences found =
       compare_views({plain_view(trees.after()), Marks::none}, {plain_view(tree), Marks::none}, true);
@@ -211,7 +218,7 @@ TEST_CASE("changes that are read from a tree make the same tree elsewhere, and t
   layers.push_back({Dir::open(target.path("/delta")), nullptr});
   layers.push_back({trees.before(), nullptr});
   DeltaWriter delta_writer(layers[0].root, Marks::none, Marks::aufs, false);
-  read_tree(trees.after(), &parent, comparison, delta_writer);
+  read_trees(trees.after(), &parent, comparison, delta_writer);
   CHECK(fs::exists(target.path("/delta/folder/.wh.other")));
   View delta(std::move(layers), Marks::aufs);
   CHECK(differences(plain_view(trees.after()), Marks::none, delta, Marks::aufs) == "");
@@ -281,7 +288,7 @@ TEST_CASE("a new name of an old file is linked to it, whichever comes first") {
         writer = std::make_unique<DeltaWriter>(dir, Marks::none, Marks::aufs, false);
       else
         writer = std::make_unique<TreeWriter>(dir, Marks::none, false);
-      read_tree(trees.after(), &before, {}, *writer);
+      read_trees(trees.after(), &before, {}, *writer);
       std::string name = fs::path(added).filename();
       CHECK(fs::equivalent(target.path("/file"), target.path("/" + name)));
       CHECK(fs::hard_link_count(target.path("/file")) == 2);
@@ -303,7 +310,7 @@ TEST_CASE("one delta's spelling becomes another's, and content that would be a m
   HostTree refused;
   Dir into = Dir::open(refused.root());
   DeltaWriter strict(into, Marks::none, Marks::aufs, false);
-  CHECK_THROWS_AS(read_tree(Dir::open(odd.path("/layer")), nullptr, {}, strict), Error);
+  CHECK_THROWS_AS(read_trees(Dir::open(odd.path("/layer")), nullptr, {}, strict), Error);
 }
 
 TEST_CASE("in a folder that shows nothing of the past no mark is written") {

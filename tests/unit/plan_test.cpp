@@ -31,7 +31,7 @@ struct PlanFixture : StoreFixture {
       add(mount.mount_id, below);
     }
     target.kind = DriverKind::vfs;
-    target.form = LayerForm::tree;
+    target.form = target.writable_form = LayerForm::tree;
     target.free_bytes = 1 << 30;
     target.free_inodes = 1'000'000;
   }
@@ -40,9 +40,14 @@ struct PlanFixture : StoreFixture {
   LayerId writable(const std::string& container) const { return root.mount(container).mount_id; }
   void add(const LayerId& layer, std::vector<LayerId> below) {
     below.insert(below.begin(), layer);
-    facts[layer] = {std::move(below), 10, 2, 1'000'000};
+    facts[layer] = {std::move(below), 10, 2, 1'000'000, {}};
   }
-  Plan plan(LayerForm form = LayerForm::delta) const { return make_plan(read(), form, facts, target); }
+  Plan plan(LayerForm form = LayerForm::delta) const {
+    std::map<LayerId, LayerFacts> as_kept = facts;
+    if (form == LayerForm::tree)
+      for (auto& [layer, fact] : as_kept) fact.stack.resize(1);  // a tree stands on nothing
+    return make_plan(read(), form, as_kept, target);
+  }
 };
 
 const PlannedLayer& layer_of(const Plan& plan, const LayerId& id) {
@@ -164,7 +169,7 @@ TEST_CASE("a layer without files is an error, a mount's record without them is p
 TEST_CASE("the estimate knows what is shared") {
   PlanFixture fixture;
   auto needed = [&](LayerForm form, bool links, bool reflink, bool snapshots) {
-    fixture.target.form = form;
+    fixture.target.form = fixture.target.writable_form = form;
     fixture.target.links = links;
     fixture.target.reflink = reflink;
     fixture.target.snapshots = snapshots;
@@ -196,7 +201,7 @@ TEST_CASE("the estimate knows what is shared") {
 
 TEST_CASE("from a tree, a layer's own part is what it has more than its parent") {
   PlanFixture fixture;
-  fixture.target.form = LayerForm::delta;
+  fixture.target.form = fixture.target.writable_form = LayerForm::delta;
   fixture.target.links = false;
   std::uint64_t before = fixture.plan(LayerForm::tree).needed_bytes;
   fixture.facts.at(fixture.id(fixture.app)).bytes += 500'000;

@@ -16,12 +16,6 @@ namespace {
 
 using Inode = LinkGroups::Inode;
 
-ViewDir plain_view(const Dir& tree) {
-  std::vector<OpenLayer> layers;
-  layers.push_back({tree.clone(), nullptr});
-  return View(std::move(layers), Marks::none).root();
-}
-
 /// Directories are told to the sink only once something in them, or they themselves, turn out to differ.
 class LazyDirectories {
  public:
@@ -53,14 +47,14 @@ class LazyDirectories {
   std::deque<Level> levels_;
 };
 
-/// Names of one inode: how many the tree has, and how many of them were put.
+/// Names of one inode: how many the view has, and how many of them were put.
 struct Names {
   std::uint64_t seen = 0, put = 0;
 };
 
-class TreeReader : public PairVisitor {
+class ViewReader : public PairVisitor {
  public:
-  TreeReader(const TreeComparison& comparison, ChangeSink& sink)
+  ViewReader(const ViewComparison& comparison, ChangeSink& sink)
       : comparison_(comparison), sink_(sink), directories_(sink) {}
 
   void start(const Dir& root) {
@@ -125,9 +119,9 @@ class TreeReader : public PairVisitor {
     if (put) ++names.put;
   }
 
-  static bool same_xattrs(const PairEntry& a, const PairEntry& b) {
-    return content_xattrs(a.holder(), a.entry.name, Marks::none, Marks::none) ==
-           content_xattrs(b.holder(), b.entry.name, Marks::none, Marks::none);
+  bool same_xattrs(const PairEntry& a, const PairEntry& b) const {
+    return content_xattrs(a.holder(), a.entry.name, comparison_.marks, Marks::none) ==
+           content_xattrs(b.holder(), b.entry.name, comparison_.marks, Marks::none);
   }
 
   bool changed(const PairEntry& now, const PairEntry& past) {
@@ -144,7 +138,7 @@ class TreeReader : public PairVisitor {
     return !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
   }
 
-  const TreeComparison& comparison_;
+  const ViewComparison& comparison_;
   ChangeSink& sink_;
   LazyDirectories directories_;
   LinkGroups now_groups_, past_groups_;
@@ -182,16 +176,16 @@ class GroupReader : public PairVisitor {
 
 }  // namespace
 
-void read_tree(const Dir& layer, const Dir* parent, const TreeComparison& comparison, ChangeSink& sink) {
-  ViewDir now = plain_view(layer);
-  std::optional<ViewDir> past;
-  if (parent) past = plain_view(*parent);
-  TreeReader reader(comparison, sink);
-  reader.start(layer);
-  walk_pair(now, past ? &*past : nullptr, reader);
+void read_views(const View& layer, const View* past, const ViewComparison& comparison, ChangeSink& sink) {
+  ViewDir now = layer.root();
+  std::optional<ViewDir> before;
+  if (past) before = past->root();
+  ViewReader reader(comparison, sink);
+  reader.start(now.top());
+  walk_pair(now, before ? &*before : nullptr, reader);
   if (std::set<Inode> torn = reader.torn_groups(); !torn.empty()) {
     GroupReader rest(torn, sink);
-    rest.start(layer);
+    rest.start(now.top());
     walk_pair(now, nullptr, rest);
   }
 }

@@ -1,0 +1,119 @@
+// overlay, the predecessor of overlay2 (moby daemon/graphdriver/overlay):
+//
+//     <home>/<id>/root/       an image layer: its complete tree, whose files are hard links to its parent's
+//  or <home>/<id>/upper/      everything that differs from ...
+//     <home>/<id>/lower-id    ... the root of the layer with this ID
+//     <home>/<id>/work/, merged/
+//
+// A layer with an upper stands on one root only, however many layers there are between: its upper starts as a
+// copy of its parent's where that is an upper too, and so holds all changes since the root. Of this kind are
+// a container's init layer and writable layer, and what BuildKit makes, images included. Where both are there
+// (the engine was killed as it made the root), root counts. A root is only ever the lowest directory of an
+// overlay mount, where marks mean nothing but a character device 0:0 still hides.
+
+#include "drivers/clone_tree.hpp"
+#include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::size_t kLongestId = 80;
+
+class Overlay : public Driver {
+ public:
+  Overlay(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+
+  DriverKind kind() const noexcept override { return DriverKind::overlay; }
+  LayerForm form() const noexcept override { return LayerForm::tree; }
+  LayerForm writable_form() const noexcept override { return LayerForm::delta; }
+  LayerForm form_of(const LayerId& id) const override {
+    return layer_dir(id).try_sub("root") ? LayerForm::tree : LayerForm::delta;
+  }
+  Marks marks() const noexcept override { return Marks::overlay; }
+
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_); }
+  bool contains(const LayerId&) const override;
+  std::vector<LayerId> stack(const LayerId&) const override;
+  OpenLayer open(const LayerId&) const override;
+  void make_home() override { ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid); }
+  OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
+  void seal(const LayerId&) override {}
+  void remove(const LayerId&) override;
+  void remove_home() override { folder_above(home_).remove_tree(name_of(home_)); }
+
+ private:
+  Dir layer_dir(const LayerId& id) const {
+    require_layer_id(id);
+    return Dir::open(home_).sub(id);
+  }
+  LayerId lower_of(const LayerId&) const;
+  OpenLayer create_root(const Dir& layer, const std::optional<LayerId>& parent);
+  OpenLayer create_upper(const Dir& layer, const LayerId& parent);
+  std::string home_;
+  RootOwner owner_;
+};
+
+bool Overlay::contains(const LayerId& id) const {
+  auto home = Dir::try_open(home_);
+  auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
+  return layer && (layer->try_sub("root") || layer->try_sub("upper"));
+}
+
+/// The layer whose root the upper of this one lies on.
+LayerId Overlay::lower_of(const LayerId& id) const {
+  Dir layer = layer_dir(id);
+  LayerId lower = layer.read("lower-id", kLongestId);
+  if (!is_layer_id(lower)) throw Error("`" + layer.path_of("lower-id") + "` is damaged: it names no layer");
+  if (lower == id || form_of(lower) != LayerForm::tree)
+    throw Error("`" + layer.path_of("lower-id") + "` is damaged: layer " + lower + " is no whole tree");
+  return lower;
+}
+
+std::vector<LayerId> Overlay::stack(const LayerId& id) const {
+  if (form_of(id) == LayerForm::tree) return {id};
+  return {id, lower_of(id)};
+}
+
+OpenLayer Overlay::open(const LayerId& id) const {
+  Dir layer = layer_dir(id);
+  if (auto root = layer.try_sub("root")) return {std::move(*root), nullptr};
+  return {layer.sub("upper"), nullptr};
+}
+
+OpenLayer Overlay::create(const LayerId& id, const std::optional<LayerId>& parent,
+                          const CreateOptions& options) {
+  require_layer_id(id);
+  Dir layer = make_folder(Dir::open(home_), id, 0710, 0, owner_.gid);
+  bool tree = !parent || (options.share_inodes && form_of(*parent) == LayerForm::tree);
+  return tree ? create_root(layer, parent) : create_upper(layer, *parent);
+}
+
+OpenLayer Overlay::create_root(const Dir& layer, const std::optional<LayerId>& parent) {
+  Dir root = make_folder(layer, "root", 0755, owner_.uid, owner_.gid);
+  if (parent) clone_tree(open(*parent).root, root, true);
+  return {std::move(root), nullptr};
+}
+
+OpenLayer Overlay::create_upper(const Dir& layer, const LayerId& parent) {
+  LayerId lower = stack(parent).back();
+  make_folder(layer, "work", 0700, owner_.uid, owner_.gid);
+  layer.write_new("lower-id", lower, 0600);
+  return {make_folder(layer, "upper", 0755, owner_.uid, owner_.gid), nullptr};
+}
+
+void Overlay::remove(const LayerId& id) {
+  auto home = Dir::try_open(home_);
+  if (home && is_layer_id(id)) home->remove_tree(id);
+}
+
+}  // namespace
+
+std::unique_ptr<Driver> open_overlay(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<Overlay>(home, settings.owner);
+}
+
+}  // namespace drover
