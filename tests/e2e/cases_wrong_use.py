@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 
 import trees
 from bench import fingerprint, require_equal
@@ -47,6 +48,24 @@ def engine_running(bench):
     bench.engine.api("/info")
     bench.engine.stop()
     bench.check_all(bench.before, bench.driver)
+
+
+def container_outlives_engine(bench, source):
+    """vfs needs no mounts: nothing but its process tells of a container whose engine was killed."""
+    bench.take_source(source)
+    bench.engine.start()
+    bench.engine.docker("run", "-d", "--name", "stays", "--network", "none", "base:1", "sleep", "1000")
+    process = bench.engine.api("/containers/stays/json")["State"]["Pid"]
+    bench.engine.kill()
+    ran = bench.drover("migrate", "--to", "overlay2", "--yes", expect=11)
+    require_message(ran, "stays")
+    os.kill(process, signal.SIGKILL)
+    # The engine cleans up after it, and without it there is nothing in the way.
+    bench.engine.start()
+    bench.engine.docker("rm", "-f", "stays")
+    bench.engine.stop()
+    bench.drover("migrate", "--to", "overlay2", "--yes")
+    bench.check_all(bench.before, "overlay2")
 
 
 def migrate_refused(bench, code, target, source=SOURCE, mention="", **more):
@@ -252,4 +271,6 @@ def cases():
             "truncated-tar-split": "rich:",
         }.get(name, "")
         found.append(("wrong/damaged-" + name, lambda bench, d=damage, m=mention: damaged(bench, d, m)))
-    return [(name, SOURCE, function) for name, function in found]
+    return [(name, SOURCE, function) for name, function in found] + [
+        ("wrong/container-runs", "vfs@ext4", lambda bench: container_outlives_engine(bench, "vfs@ext4"))
+    ]

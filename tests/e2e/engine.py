@@ -97,6 +97,12 @@ class Engine:
         finally:
             self._process = None
 
+    def kill(self):
+        """Its containers go on."""
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
     def restart(self):
         self.stop()
         return self.start()

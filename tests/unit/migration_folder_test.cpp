@@ -91,6 +91,33 @@ TEST_CASE("a migration is begun, found again, goes through its states and ends w
   CHECK_FALSE(find_open_migration(root.dir));
 }
 
+TEST_CASE("an open migration is not begun over") {
+  Root root;
+  std::string id;
+  {
+    MigrationFolder folder = MigrationFolder::create(root.dir, kRecord);
+    folder.set_state(MigrationState::switched);
+    id = folder.id();
+    root.tree.write("/drover/" + id + "/kept/home/dir/x", "the old data");
+  }
+  CHECK_THROWS_AS(MigrationFolder::create(root.dir, kRecord), Error);
+  CHECK(root.exists("/drover/" + id + "/kept/home/dir/x"));
+  CHECK(find_open_migration(root.dir)->state == MigrationState::switched);
+}
+
+TEST_CASE("data without a journal is not taken for rubbish") {
+  for (const char* journal : {"", "{\"event\":\"sta"}) {
+    Root root;
+    root.make("20260101-000000-overlay2-to-vfs", kPlan, journal);
+    CHECK_FALSE(find_open_migration(root.dir));  // never begun
+    root.tree.write("/drover/20260101-000000-overlay2-to-vfs/kept/home/dir/x", "the old data");
+    CHECK_THROWS_AS(find_open_migration(root.dir), Error);
+    CHECK_THROWS_AS(MigrationFolder::find(root.dir), Error);
+    CHECK_THROWS_AS(MigrationFolder::create(root.dir, kRecord), Error);
+    CHECK(root.exists("/drover/20260101-000000-overlay2-to-vfs/kept/home/dir/x"));
+  }
+}
+
 TEST_CASE("a second drover is locked out as long as the first is at work") {
   Root root;
   auto first = std::make_unique<MigrationFolder>(MigrationFolder::create(root.dir, kRecord));

@@ -64,9 +64,9 @@ class SwitchFixture {
   /// The steps of the switch one by one, in their order, as a cut leaves the disk after each.
   std::vector<std::function<void()>> steps_forward() {
     std::vector<std::function<void()>> steps;
+    steps.push_back([this] { config().hold(); });
     if (before_.previous) steps.push_back(moving("/image/vfs", "/kept/previous-image", true));
     steps.push_back(moving("/image/vfs", "/image", false));
-    steps.push_back([this] { config().hold(); });
     if (before_.previous) steps.push_back(moving("/vfs", "/kept/previous-home", true));
     steps.push_back(moving("/vfs", "/home", false));
     steps.push_back([this] { exchange(); });
@@ -280,5 +280,30 @@ TEST_CASE("rollback and commit go by the state") {
     commit(fixture.folder());
     CHECK_FALSE(fixture.exists("/drover"));
     CHECK(fixture.exists("/vfs/dir/y"));
+  }
+}
+
+TEST_CASE("a switch goes on only where no engine can have run on the old data in between") {
+  for (const Before& before : kAllBefore) {
+    SwitchFixture fixture(before);
+    auto steps = fixture.steps_forward();
+    Switch way(fixture.root(), fixture.folder());
+    CHECK(way.is_untouched());
+    CHECK_THROWS_AS(way.require_way_forward(), Error);
+    bool exchanged = false;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CAPTURE(i);
+      steps[i]();
+      exchanged = exchanged || fixture.tree().read("/d/containers/c/config.v2.json") == "vfs";
+      CHECK_FALSE(way.is_untouched());
+      CHECK_NOTHROW(way.require_way_forward());
+      if (exchanged) continue;
+      // Somebody takes the hold away to start the engine.
+      std::string held = fixture.tree().read("/etc/daemon.json");
+      fixture.tree().write("/etc/daemon.json", kConfig);
+      CHECK_THROWS_AS(way.require_way_forward(), Error);
+      fixture.tree().write("/etc/daemon.json", held);
+    }
+    CHECK(exchanged);
   }
 }
