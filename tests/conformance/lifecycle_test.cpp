@@ -178,11 +178,15 @@ TEST_CASE("killed while staging, a migration is resumed or given up") {
       CHECK_FALSE(host.exists("drover"));
       continue;
     }
+    // The layer that was told of last was not on disk yet.
+    auto finished = Journal::read(Dir::open(host.migration())).finished_layers;
+    CHECK(finished.size() == layers - 1);
+    // Those that an engine can write to are made anew.
+    std::size_t earlier = 0;
+    for (const auto& [chain, layer] : host.inventory().layers) earlier += finished.count(layer.cache_id);
     Run resumed = host.run({"migrate", "--resume", "--yes"});
     check_done(resumed);
-    // The layer that was told of last was not on disk yet; those that an engine can write to are made anew.
-    std::size_t earlier = std::min(layers - 1, kImageLayers);
-    CHECK(has(resumed.out, "Layers Done Earlier: " + std::to_string(earlier) + "\n") == (layers > 1));
+    CHECK(has(resumed.out, "Layers Done Earlier: " + std::to_string(earlier) + "\n") == (earlier > 0));
     CHECK(host.losses(DriverKind::vfs) == "");
     check_done(host.run({"rollback", "--yes"}));
     CHECK(host.damage() == "");
@@ -212,8 +216,7 @@ TEST_CASE("what an engine wrote while a migration was interrupted comes along") 
     auto kill_at = when_done(kSampleLayers, [] { ::_exit(9); });
     REQUIRE(host.run_apart({"migrate", "--to", "vfs", "--yes", "--jobs", "1"}, kill_at) == "killed");
     auto old = driver_entry(DriverKind::overlay2).open(host.path("overlay2"), {});
-    Inventory inventory = read_inventory(Dir::open(host.root()), DriverKind::overlay2, old.get());
-    LayerId writable = inventory.mounts.begin()->second.mount_id;
+    LayerId writable = host.inventory().mounts.begin()->second.mount_id;
     old->open(writable).root.write_new("since", "written by an engine", 0644);
     if (kills == 2) {
       auto kill_again = when_done(kImageLayers + 1, [] { ::_exit(9); });
@@ -254,7 +257,7 @@ TEST_CASE("a signal ends a migration tidily, and it is resumed") {
   auto interrupt = when_done(2, [] { ::raise(SIGINT); });
   std::string ended = host.run_apart({"migrate", "--to", "vfs", "--yes", "--jobs", "1"}, interrupt);
   CHECK(ended.starts_with("130\n"));
-  CHECK(has(ended, "drover: interrupted\nhint: `drover migrate --resume` finishes it"));
+  CHECK_MESSAGE(has(ended, "interrupted\nhint: `drover migrate --resume` finishes it"), ended);
   CHECK(host.damage() == "");
   CHECK(state_of(host) == MigrationState::staging);
   check_done(host.run({"migrate", "--resume", "--yes"}));

@@ -62,6 +62,10 @@ std::string SampleHost::run_apart(const std::vector<std::string>& words,
   }
 }
 
+Inventory SampleHost::inventory() const {
+  return read_inventory(Dir::open(root_), DriverKind::overlay2, nullptr);
+}
+
 bool SampleHost::exists(const std::string& below) const {
   struct stat st;
   return ::lstat(path(below).c_str(), &st) == 0;

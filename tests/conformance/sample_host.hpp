@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "detect/data_root.hpp"
+#include "migrate/store.hpp"
 #include "tests/conformance/drivers_under_test.hpp"
 #include "tests/support/run_drover.hpp"
 
@@ -30,6 +31,9 @@ class SampleHost {
   void write_config(const std::string& text) const;
   /// The migration's folder in the data root; empty if there is none.
   std::string migration() const;
+
+  /// Docker's records of the sample, while it is under overlay2.
+  Inventory inventory() const;
 
   /// How the store differs from what was made, one a line: folders and configuration, byte by byte.
   std::string damage() const;
