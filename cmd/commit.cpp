@@ -27,7 +27,7 @@ int run_commit(Context& context) {
     context.out << "removed what an ended migration had left\n";
     return static_cast<int>(ExitCode::done);
   }
-  require_committable(*folder);
+  require_committable(store.root, *folder);
   std::string from(driver_name(folder->record().from));
   log_note("the old data of " + from + " in `" + folder->dir().path() +
            "` is deleted: after that there is no rollback");
@@ -36,7 +36,8 @@ int run_commit(Context& context) {
     return static_cast<int>(ExitCode::failed);
   }
   commit(*folder);
-  context.out << "deleted the old data of " << from << "\n";
+  if (log_level() != LogLevel::quiet)
+    context.out << "deleted the old data of " << from << "\n";
   return static_cast<int>(ExitCode::done);
 }
 

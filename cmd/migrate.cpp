@@ -53,7 +53,7 @@ void require_room(const Plan& plan, const DataRoot& root) {
 }
 
 int finish(Context& context, const DataRoot& root, const MigrationResult& result) {
-  print_result(context, root, result);
+  if (context.json || log_level() != LogLevel::quiet) print_result(context, root, result);
   return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
 }
 
@@ -74,7 +74,7 @@ int run_new(const MigrateFlags& flags, Context& context) {
   if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
   catch_interrupts();
   Preflight found = check_migration(store.root, store.config, options);
-  if (!context.json || flags.dry_run)
+  if (flags.dry_run || (!context.json && log_level() != LogLevel::quiet))
     print_plan(context, store.root, found,
                ConfigFile(store.config.config_path).diff(found.new_config));
   require_room(found.plan, store.root);

@@ -56,7 +56,8 @@ int run_rollback(Context& context) {
   }
   refuse_mounts(store.root, record.from, record.to);
   roll_back(dir, *folder);
-  context.out << "rolled back to " << driver_name(record.from) << "; start the engine\n";
+  if (log_level() != LogLevel::quiet)
+    context.out << "rolled back to " << driver_name(record.from) << "; start the engine\n";
   return static_cast<int>(ExitCode::done);
 }
 

@@ -16,18 +16,6 @@ namespace drover {
 
 namespace {
 
-void check_storage_opts(const std::string& driver, const std::vector<std::string>& options) {
-  for (const std::string& option : options) {
-    std::size_t equals = option.find('=');
-    if (equals == 0 || equals == std::string::npos || equals + 1 == option.size())
-      throw Error(ExitCode::usage, "`" + option + "` is no storage-opt",
-                  "write KEY=VALUE, as in overlay2.size=10G");
-    if (!storage_opt_fits(driver, option))
-      throw Error(ExitCode::usage, driver + " has no storage-opt `" + option.substr(0, equals) + "`",
-                  "the engine would not start with it");
-  }
-}
-
 void refuse_containerd(const EngineConfig& config, const CurrentDriver& current) {
   if (config.containerd_snapshotter != true && !current.containerd) return;
   throw Error("the engine keeps its images in containerd's store (" + current.source +
@@ -147,7 +135,7 @@ Selection docker_selection(const SelectOptions& options, const Context& context,
   CurrentDriver current = find_current_driver(root, config);
   refuse_half_done_migration(root);
   const NamedDriver& chosen = choose(ranking, options);
-  check_storage_opts(chosen.name, options.storage_opts);
+  require_storage_opts(chosen.name, options.storage_opts);
   refuse_containerd(config, current);
   Selection selection{.choice = chosen.name,
                       .current = current.name,

@@ -12,6 +12,7 @@
 #include "cmd/store_access.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/log.hpp"
 #include "migrate/preflight.hpp"
 
 namespace drover {
@@ -87,7 +88,7 @@ int run_verify(const VerifyFlags& flags, Context& context) {
   progress.reset();
   if (context.json)
     print_json_report(context, store.root, report);
-  else
+  else if (!report.sound() || log_level() != LogLevel::quiet)
     print_text_report(context, store.root, report);
   if (report.sound()) return static_cast<int>(ExitCode::done);
   std::size_t damages = report.damaged.size();

@@ -180,6 +180,18 @@ bool storage_opt_fits(const std::string& driver, const std::string& option) {
   return !known_driver;
 }
 
+void require_storage_opts(const std::string& driver, const std::vector<std::string>& options) {
+  for (const std::string& option : options) {
+    std::size_t equals = option.find('=');
+    if (equals == 0 || equals == std::string::npos || equals + 1 == option.size())
+      throw Error(ExitCode::usage, "`" + option + "` is no storage-opt",
+                  "write KEY=VALUE, as in overlay2.size=10G");
+    if (!storage_opt_fits(driver, option))
+      throw Error(ExitCode::usage, driver + " has no storage-opt `" + option.substr(0, equals) + "`",
+                  "the engine would not start with it");
+  }
+}
+
 std::string config_with_driver(const std::string& text, const std::string& driver,
                                const std::vector<std::string>& options, std::vector<std::string>* removed) {
   const std::vector<std::string> old = strings_at(parse_object(text), "storage-opts");

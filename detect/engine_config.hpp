@@ -49,6 +49,9 @@ std::string config_with_driver(const std::string& text, const std::string& drive
 /// answer is yes.
 bool storage_opt_fits(const std::string& driver, const std::string& option);
 
+/// Throws Error (usage) unless these are storage-opts, KEY=VALUE, that this driver takes.
+void require_storage_opts(const std::string& driver, const std::vector<std::string>& options);
+
 /// The storage-opts in force: those of daemon.json, those of the command line.
 std::vector<std::string> storage_opts_in_force(const EngineConfig&);
 /// Those of a daemon.json. Throws Error if it cannot be parsed.

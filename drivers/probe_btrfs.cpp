@@ -34,8 +34,8 @@ Probe probe_btrfs(const std::string& data_root) {
     if (static_cast<std::uint32_t>(fs.f_type) != BTRFS_SUPER_MAGIC)
       return not_usable(
           "`" + place + "` is not on a btrfs", filesystem_evidence(place),
-          "make one (mkfs.btrfs DEVICE), mount it and move the data root there: drover migrate --to "
-          "btrfs --to-root DIR");
+          "make one (mkfs.btrfs DEVICE), mount it, copy the data root there with the engine stopped (cp -a) "
+          "and name that as data-root in daemon.json");
     Scratch scratch(place);
     try_subvolumes(scratch.dir());
     return usable("made a subvolume and a snapshot of it in `" + place + "` and removed them");

@@ -11,9 +11,7 @@ namespace drover {
 namespace {
 
 constexpr const char* kElsewhere =
-    "move the data root to an ext4, an xfs made with ftype=1 or a btrfs (drover migrate --to-root), or "
-    "choose "
-    "another driver: drover select";
+    "move the data root to an ext4, an xfs made with ftype=1 or a btrfs, or choose another driver: drover select";
 
 Probe cannot_mount(const OverlayTrial& trial, const BackingFilesystem& fs) {
   std::string evidence = "mount of an overlay with two lower directories in `" + fs.place +
@@ -37,7 +35,7 @@ Probe without_d_type(const BackingFilesystem& fs) {
   std::string fix = kElsewhere;
   if (fs.type == "xfs")
     fix =
-        "move the data root to a filesystem made with `mkfs.xfs -n ftype=1` (drover migrate --to-root), or "
+        "move the data root to a filesystem made with `mkfs.xfs -n ftype=1`, or "
         "choose "
         "another driver: drover select";
   else if (fs.type == "extfs")

@@ -30,8 +30,7 @@ Probe probe_zfs(const std::string& data_root) {
     if (static_cast<std::uint32_t>(fs.f_type) != kZfsMagic || !mount)
       return not_usable(
           "`" + place + "` is not on a zfs dataset", filesystem_evidence(place),
-          "make one (zfs create -o mountpoint=DIR POOL/docker) and move the data root there: drover "
-          "migrate --to zfs --to-root DIR");
+          "make one (zfs create -o mountpoint=DIR POOL/docker) and name that as data-root in daemon.json");
     ProcessResult list = run_process({*program, "list", "-H", "-o", "name", mount->source});
     if (list.exit_code != 0)
       return not_usable("zfs does not list the dataset `" + mount->source + "`",

@@ -1,5 +1,7 @@
 #include "migrate/config_file.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <dtl/dtl.hpp>
@@ -56,6 +58,22 @@ Dir ConfigFile::folder() const {
   Dir dir = Dir::open(existing.string());
   return existing == folder ? std::move(dir)
                             : dir.make_path(folder.lexically_relative(existing).string(), 0755);
+}
+
+void ConfigFile::require_replaceable() const {
+  std::string why;
+  struct statx facts {};
+  if (exists_ && ::statx(AT_FDCWD, target_.c_str(), 0, STATX_BASIC_STATS, &facts) == 0) {
+    std::uint64_t is = facts.stx_attributes & facts.stx_attributes_mask;
+    if (is & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) why = "it is immutable (chattr -i takes that away)";
+    if (is & STATX_ATTR_MOUNT_ROOT) why = "something is mounted on it";
+  }
+  fs::path existing = fs::path(target_).parent_path();
+  while (!fs::exists(existing)) existing = existing.parent_path();
+  if (why.empty() && ::access(existing.c_str(), W_OK) != 0) why = errno_text(errno) + ": `" + existing.string() + "`";
+  if (!why.empty())
+    throw Error("cannot replace the engine's configuration `" + path_ + "`: " + why,
+                "nothing was changed; make it writable first, or name another one with --config");
 }
 
 std::string ConfigFile::diff(const std::string& new_text) const {

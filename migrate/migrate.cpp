@@ -125,6 +125,12 @@ void finish_switch(const Dir& data_root, MigrationFolder& folder) {
   folder.set_state(MigrationState::switched);
 }
 
+/// What the user can do about the error itself, if anything, and about the migration that is left open.
+std::string with_next_step(const std::string& hint, MigrationState state) {
+  if (hint.find("drover rollback") != std::string::npos) return hint;
+  return (hint.empty() ? "" : hint + "; then ") + next_step(state);
+}
+
 MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
                                  unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
@@ -156,7 +162,7 @@ MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, 
   try {
     return stage_and_switch(root, folder, found, threads, progress);
   } catch (const Error& e) {
-    throw Error(e.code(), e.what(), e.hint().empty() ? next_step(folder.state()) : e.hint());
+    throw Error(e.code(), e.what(), with_next_step(e.hint(), folder.state()));
   }
 }
 

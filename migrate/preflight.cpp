@@ -7,6 +7,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/config_file.hpp"
 #include "migrate/survey.hpp"
 
 namespace drover {
@@ -204,6 +205,8 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
   std::vector<std::string> overridden = require_usable(root, to, options.force);
+  require_storage_opts(name_of(to), options.storage_opts);
+  ConfigFile(config.config_path).require_replaceable();
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config)};

@@ -135,7 +135,7 @@ class Verifier {
       auto& list = proof.verdict == LayerProof::Verdict::damaged ? report_.damaged : report_.not_provable;
       list.push_back({layer.chain_id, dependents_[layer.cache_id], proof.detail});
     }
-    progress_.step("layer " + short_id(layer.chain_id), ++done_, total_);
+    progress_.step("image layer " + short_id(layer.chain_id), ++done_, total_);
   }
 
   void walk(const LayerId& id) {
@@ -152,7 +152,7 @@ class Verifier {
       ++report_.walked;
     else
       report_.damaged.push_back({id, dependents_[id], wrong});
-    progress_.step("layer " + short_id(id), ++done_, total_);
+    progress_.step((id.ends_with("-init") ? "init layer " : "writable layer ") + short_id(id), ++done_, total_);
   }
 
   const Dir& root_;

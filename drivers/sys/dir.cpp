@@ -284,7 +284,12 @@ void Dir::write_atomic(std::string_view name, std::string_view content, mode_t m
     if (::fchmod(fd.get(), mode) != 0) fail("change the mode of", *this, temp);
     if (::fsync(fd.get()) != 0) fail("sync", *this, temp);
   }
-  rename(temp, *this, name);
+  try {
+    rename(temp, *this, name);
+  } catch (const Error&) {
+    ::unlinkat(fd_.get(), temp.c_str(), 0);
+    throw;
+  }
   sync();
 }
 

@@ -19,8 +19,8 @@ std::string errno_text(int number) {
 
 SystemError::SystemError(const std::string& what, int number)
     : Error(ExitCode::failed, what + ": " + errno_text(number),
-            number == ENOSPC   ? "free some space there, then run the same command again"
-            : number == EDQUOT ? "raise the disk quota there, then run the same command again"
+            number == ENOSPC   ? "free some space there"
+            : number == EDQUOT ? "raise the disk quota there"
                                : ""),
       number_(number) {}
 

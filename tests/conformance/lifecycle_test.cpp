@@ -124,6 +124,43 @@ TEST_CASE("migrate and commit") {
   }
 }
 
+TEST_CASE("the old data is not deleted where it may be the only copy") {
+  struct Loss {
+    std::function<void(const SampleHost&)> lose;
+    std::string message;
+  };
+  const Loss losses[] = {
+      {[](const SampleHost& h) { Dir::open(h.root()).remove_tree("vfs"); }, "/vfs` is missing"},
+      {[](const SampleHost& h) { Dir::open(h.path("image")).remove_tree("vfs"); }, "/image/vfs` is missing"},
+      {[](const SampleHost& h) { Dir::open(h.path("vfs/dir")).clear(); }, "the store of vfs is damaged: "},
+      {[](const SampleHost& h) { h.write_config("{\"storage-driver\": \"overlay2\"}"); },
+       "the engine does not use vfs but overlay2"},
+  };
+  for (const Loss& loss : losses) {
+    CAPTURE(loss.message);
+    SampleHost host(filesystem("ext4"));
+    check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+    loss.lose(host);
+    Run refused = host.run({"commit", "--yes"});
+    CHECK(refused.code != 0);
+    CHECK_MESSAGE(has(message_of(refused), loss.message), refused.err);
+    CHECK(has(message_of(refused), "drover rollback"));
+    check_done(host.run({"rollback", "--yes"}));
+    if (loss.message.find("does not use") == std::string::npos) CHECK(host.damage() == "");
+  }
+}
+
+TEST_CASE("what the engine would not start with is refused before anything is done") {
+  SampleHost host(filesystem("ext4"));
+  for (const char* option : {"foo", "overlay2.size=1G", "=x"}) {
+    Run run = host.run({"migrate", "--to", "vfs", "--yes", "--storage-opt", option});
+    CHECK(run.code == 2);
+    CHECK_MESSAGE(has(message_of(run), "storage-opt"), run.err);
+  }
+  CHECK(host.damage() == "");
+  CHECK_FALSE(host.exists("drover"));
+}
+
 TEST_CASE("around through all drivers and back to the first without a difference") {
   for (const TestFilesystem& one : test_filesystems()) {
     if (!one.missing.empty()) continue;
