@@ -9,6 +9,8 @@ import time
 from bench import Skip
 
 KILL_SECONDS = 120
+# What puts folders in place must not replace any, which only this call can promise.
+SWITCH_RENAMES = "renameat2"
 
 
 def killed(bench, source, target, lines):
@@ -67,9 +69,9 @@ def roll_back(bench, source, target, lines):
     bench.check_all(bench.before, target)
 
 
-def dies_at_rename(bench, number, *arguments):
-    """Runs drover until its main thread's nth rename, which is not done. False: it ended before that."""
-    renames = "rename,renameat,renameat2"
+def dies_at_rename(bench, number, *arguments, renames="rename,renameat,renameat2"):
+    """Runs drover until its main thread's nth rename, which is not done. False: it ended before that. Each of
+    the system calls is counted for itself."""
     done = subprocess.run(
         [
             "strace",
@@ -115,7 +117,7 @@ def each_rename_back(bench, source, target):
     config = bench.config_bytes()
     last = count_renames(bench, target)
     bench.drover("rollback", "--yes")
-    if not dies_at_rename(bench, last, "migrate", "--to", target, "--yes"):
+    if not dies_at_rename(bench, last, "migrate", "--to", target, "--yes", renames=SWITCH_RENAMES):
         raise AssertionError("ended before its %dth rename" % last)
     die_at_every_rename(bench, "rollback", "--yes")
     if bench.config_bytes() != config:
@@ -136,7 +138,7 @@ def die_at_every_rename(bench, *way):
 
 
 def count_renames(bench, target):
-    """Of a whole migration's main thread."""
+    """Of a whole migration."""
     log = os.path.join(bench.place.run, "strace")
     subprocess.run(
         [
@@ -146,7 +148,7 @@ def count_renames(bench, target):
             "-o",
             log,
             "-e",
-            "trace=rename,renameat,renameat2",
+            "trace=" + SWITCH_RENAMES,
             *bench.command("migrate", "--to", target, "--yes"),
         ],
         check=True,
