@@ -23,7 +23,7 @@ namespace {
 struct MigrateFlags {
   std::string to, from;
   std::vector<std::string> storage_opts;
-  bool dry_run = false, resume = false, force = false;
+  bool dry_run = false, resume = false, force = false, yes_loop_lvm = false;
   unsigned threads = 1;
 };
 
@@ -37,15 +37,16 @@ MigrateOptions options_of(const MigrateFlags& flags) {
   options.storage_opts = flags.storage_opts;
   options.force = flags.force;
   options.threads = flags.threads;
+  options.yes_loop_lvm = flags.yes_loop_lvm;
   return options;
 }
 
-void require_room(const Plan& plan, const DataRoot& root) {
+void require_room(const Plan& plan) {
   if (plan.fits()) return;
   bool bytes = plan.needed_bytes > plan.free_bytes;
-  throw Error(bytes ? "not enough space on the filesystem of `" + root.path + "`: up to " +
+  throw Error(bytes ? "not enough space on " + plan.place + ": up to " +
                           human_size(plan.needed_bytes) + " is needed, " + human_size(plan.free_bytes) + " is free"
-                    : "not enough inodes on the filesystem of `" + root.path + "`: up to " +
+                    : "not enough inodes on " + plan.place + ": up to " +
                           human_count(plan.needed_inodes) + " are needed, " + human_count(plan.free_inodes) +
                           " are free",
               "nothing was changed; make room, or choose a driver that shares what layers have in common: "
@@ -77,7 +78,7 @@ int run_new(const MigrateFlags& flags, Context& context) {
   if (flags.dry_run || (!context.json && log_level() != LogLevel::quiet))
     print_plan(context, store.root, found,
                ConfigFile(store.config.config_path).diff(found.new_config));
-  require_room(found.plan, store.root);
+  require_room(found.plan);
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
   if (!confirm(context)) return declined();
   MigrationRecord record{.from = found.from,
@@ -97,7 +98,7 @@ int run_new(const MigrateFlags& flags, Context& context) {
 MigrationResult resume_staging(const StoreAccess& store, MigrationFolder& folder, unsigned threads,
                                Progress& progress) {
   const MigrationRecord& record = folder.record();
-  MigrateOptions options{record.to, record.from, record.storage_opts, record.force, threads};
+  MigrateOptions options{record.to, record.from, record.storage_opts, record.force, threads, true};
   EngineConfig config = read_engine_config(record.config_path);
   Preflight found = check_migration(store.root, config, options);
   return resume_migration(store.root, folder, found, threads, progress);
@@ -154,6 +155,8 @@ void add_migrate(CLI::App& app, Context& context) {
                 "damaged in the source already, as they are");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
+  cmd->add_flag("--yes-loop-lvm", flags->yes_loop_lvm,
+                "to devicemapper without a thin pool of its own: on loop files, slow as they are");
   add_jobs_option(*cmd, flags->threads);
   cmd->callback([flags, &context] {
     context.exit_code = flags->resume ? run_resume(*flags, context) : run_new(*flags, context);

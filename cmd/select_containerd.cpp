@@ -84,7 +84,7 @@ Ranking containerd_ranking(const SelectOptions& options, const Context& context)
                                                            {"btrfs", DriverKind::btrfs},
                                                            {"zfs", DriverKind::zfs},
                                                            {"native", DriverKind::vfs}};
-  return rank_on(read_config(context).root, names, options.workload, std::nullopt);
+  return rank_on(read_config(context).root, {}, names, options.workload, std::nullopt);
 }
 
 Selection containerd_selection(const SelectOptions& options, const Context& context, const Ranking& ranking) {

@@ -123,10 +123,13 @@ void add_remarks(Selection& selection, const EngineConfig& config, const DataRoo
 }  // namespace
 
 Ranking docker_ranking(const SelectOptions& options, const Context& context) {
-  DataRoot root = find_data_root(context.data_root, read_engine_config(context.config));
+  EngineConfig config = read_engine_config(context.config);
+  DataRoot root = find_data_root(context.data_root, config);
+  std::vector<std::string> storage_opts = storage_opts_in_force(config);
+  storage_opts.insert(storage_opts.end(), options.storage_opts.begin(), options.storage_opts.end());
   std::vector<std::pair<std::string, DriverKind>> names;
   for (const DriverEntry& entry : driver_table()) names.emplace_back(entry.name, entry.kind);
-  return rank_on(root.path, names, options.workload, installed_engine());
+  return rank_on(root.path, storage_opts, names, options.workload, installed_engine());
 }
 
 Selection docker_selection(const SelectOptions& options, const Context& context, const Ranking& ranking) {

@@ -39,7 +39,7 @@ void add_remarks(Selection& selection, const PodmanConfig& config) {
 }  // namespace
 
 Ranking podman_ranking(const SelectOptions& options, const Context& context) {
-  return rank_on(read_config(context).graph_root,
+  return rank_on(read_config(context).graph_root, {},
                  {{"overlay", DriverKind::overlay2},
                   {"btrfs", DriverKind::btrfs},
                   {"zfs", DriverKind::zfs},

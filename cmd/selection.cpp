@@ -31,10 +31,12 @@ std::string usable_names(const Ranking& ranking) {
 
 }  // namespace
 
-Ranking rank_on(const std::string& data_root, const std::vector<std::pair<std::string, DriverKind>>& names,
-                Workload workload, const std::optional<EngineVersion>& engine) {
+Ranking rank_on(const std::string& data_root, const std::vector<std::string>& storage_opts,
+                const std::vector<std::pair<std::string, DriverKind>>& names, Workload workload,
+                const std::optional<EngineVersion>& engine) {
   std::vector<std::pair<DriverKind, Probe>> probes;
-  for (const auto& [name, kind] : names) probes.emplace_back(kind, driver_entry(kind).probe(data_root));
+  for (const auto& [name, kind] : names)
+    probes.emplace_back(kind, driver_entry(kind).probe(data_root, storage_opts));
   Ranking ranking{data_root, {}};
   for (RankedDriver& ranked : rank_drivers(probes, workload, engine)) {
     auto named =

@@ -33,9 +33,11 @@ struct Ranking {
   std::vector<NamedDriver> drivers;
 };
 
-/// One engine's drivers, tried on its data root, by the names that `names` gives to those it has.
-Ranking rank_on(const std::string& data_root, const std::vector<std::pair<std::string, DriverKind>>& names,
-                Workload, const std::optional<EngineVersion>&);
+/// One engine's drivers, tried on its data root and with its storage-opts, by the names that `names` gives to
+/// those it has.
+Ranking rank_on(const std::string& data_root, const std::vector<std::string>& storage_opts,
+                const std::vector<std::pair<std::string, DriverKind>>& names, Workload,
+                const std::optional<EngineVersion>&);
 
 /// The driver that the user asks for, else the best. Throws Error: usage for an unknown name, not_usable with
 /// the reason and what to do about it.

@@ -47,11 +47,12 @@ std::string join_names(const std::vector<K>& kinds) {
 }
 
 /// The engine's choice for an empty root: the first of its list that works, deprecated ones last.
-void choose_by_priority(CurrentDriver& current, const DataRoot& root, const std::vector<K>& list) {
+void choose_by_priority(CurrentDriver& current, const DataRoot& root, const std::vector<K>& list,
+                        const std::vector<std::string>& storage_opts) {
   for (bool deprecated : {false, true})
     for (K kind : list)
       if (is_deprecated(kind) == deprecated &&
-          driver_entry(kind).probe(root.path).usable != Probe::Usable::no) {
+          driver_entry(kind).probe(root.path, storage_opts).usable != Probe::Usable::no) {
         current.kind = kind;
         current.name = driver_name(kind);
         current.source = "priority list: nothing is configured and no driver has data";
@@ -137,7 +138,7 @@ CurrentDriver find_current_driver(const DataRoot& root, const EngineConfig& conf
   if (engine && containerd_by_itself)
     use_containerd(current, "overlayfs", "default of engine " + engine->text + ": containerd's image store");
   else
-    choose_by_priority(current, root, list);
+    choose_by_priority(current, root, list, storage_opts_in_force(config));
   return current;
 }
 

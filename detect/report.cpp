@@ -72,7 +72,9 @@ void look_at_config(HostReport& report, const std::optional<std::string>& config
 
 void look_at_drivers(HostReport& report) {
   std::vector<std::pair<DriverKind, Probe>> probes;
-  for (const auto& entry : driver_table()) probes.emplace_back(entry.kind, entry.probe(report.root.path));
+  std::vector<std::string> options = storage_opts_in_force(report.config);
+  for (const auto& entry : driver_table())
+    probes.emplace_back(entry.kind, entry.probe(report.root.path, options));
   report.drivers = rank_drivers(probes, Workload::general, report.engine);
 }
 

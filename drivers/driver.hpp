@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,6 +64,12 @@ struct HomeSettings {
   std::vector<std::string> storage_opts;
 };
 
+/// Room for layers that lie outside of the data root's filesystem.
+struct Space {
+  std::string where;  ///< "the zfs filesystem `tank/docker`"
+  std::uint64_t free_bytes = 0;
+};
+
 /// One driver's home (`<data root>/overlay2`, or where it is being built). Functions that write are used on a
 /// home that no engine looks at. Calls for different layers may come from several threads at once.
 class Driver {
@@ -79,6 +87,15 @@ class Driver {
   /// Whether each layer is a volume of its own that starts as a snapshot of its parent's: then no inode has
   /// names in two layers.
   virtual bool layers_are_volumes() const noexcept { return false; }
+
+  /// Whether the layers lie outside of the home's folder, so that a rename of it does not take them along.
+  virtual bool layers_outside() const noexcept { return false; }
+  /// Where the layers take their room; nothing if that is the data root's filesystem.
+  virtual std::optional<Space> space() const { return std::nullopt; }
+  /// What was set on single layers by hand and no other driver can hold ("refquota=5368709120").
+  virtual std::map<LayerId, std::vector<std::string>> own_settings() const { return {}; }
+  /// Why a home like this should be made only if the user insists; empty: no reason.
+  virtual std::string reluctance() const { return {}; }
 
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
@@ -103,6 +120,26 @@ class Driver {
   virtual void remove(const LayerId&) = 0;
   /// Removes the whole home: layers, then the home itself. Gone already is success.
   virtual void remove_home() = 0;
+
+  /// Whether a layer can have a limit of its size, and the setting of it. False if it holds more already.
+  virtual bool limits_size() const noexcept { return false; }
+  virtual bool limit_size(const LayerId&, std::uint64_t /*bytes*/) { return false; }
+
+  // Of a home whose layers lie outside. Called around the renames of a switch, perhaps again after a crash; all
+  // of them are idempotent.
+
+  /// The home is complete and about to be put where an engine looks: gives its layers the names under which
+  /// the engine looks for them. Until claim or release, remove_home still removes these layers and no others.
+  virtual void settle() {}
+  /// The home was where an engine looks and is not any more: these layers, and what was made from them, are its
+  /// own. Writes that down in the home, so that remove_home removes these and no others.
+  virtual void claim(const std::vector<LayerId>&) {}
+  /// The home is, or is about to be, where an engine looks: forgets what settle and claim have written down.
+  virtual void release() {}
+
+  /// Lets go of what is activated or attached for this home; what was opened must be closed. Throws Error if
+  /// something keeps it: an engine must not find it then.
+  virtual void close() {}
 };
 
 /// One row of the table of drivers (registry.cpp).
@@ -112,9 +149,14 @@ struct DriverEntry {
   LayerForm form;
   /// Tries the driver on this directory (the data root, or its nearest existing parent), leaves nothing
   /// behind.
-  Probe (*probe)(const std::string& data_root);
+  /// `storage_opts` are the engine's.
+  Probe (*try_on)(const std::string& data_root, const std::vector<std::string>& storage_opts);
   /// Opens a home at this path; null for a driver that drover cannot read and write yet.
   std::unique_ptr<Driver> (*open)(const std::string& home, const HomeSettings&);
+
+  Probe probe(const std::string& data_root, const std::vector<std::string>& storage_opts = {}) const {
+    return try_on(data_root, storage_opts);
+  }
 };
 
 const std::vector<DriverEntry>& driver_table();

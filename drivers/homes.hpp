@@ -14,5 +14,7 @@ std::unique_ptr<Driver> open_vfs(const std::string& home, const HomeSettings&);
 std::unique_ptr<Driver> open_btrfs(const std::string& home, const HomeSettings&);
 std::unique_ptr<Driver> open_aufs(const std::string& home, const HomeSettings&);
 std::unique_ptr<Driver> open_overlay(const std::string& home, const HomeSettings&);
+std::unique_ptr<Driver> open_zfs(const std::string& home, const HomeSettings&);
+std::unique_ptr<Driver> open_devicemapper(const std::string& home, const HomeSettings&);
 
 }  // namespace drover

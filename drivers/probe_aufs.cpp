@@ -40,7 +40,7 @@ std::string try_aufs(const Scratch& scratch) {
 
 }  // namespace
 
-Probe probe_aufs(const std::string& data_root) {
+Probe probe_aufs(const std::string& data_root, const StorageOpts&) {
   std::string place = probe_place(data_root, "aufs");
   return guarded_probe(place, [&] {
     std::string backing = probe_backing(place).type;

@@ -26,7 +26,7 @@ void try_subvolumes(const Dir& dir) {
 
 }  // namespace
 
-Probe probe_btrfs(const std::string& data_root) {
+Probe probe_btrfs(const std::string& data_root, const StorageOpts&) {
   std::string place = probe_place(data_root, "btrfs");
   return guarded_probe(place, [&] {
     struct statfs fs;

@@ -17,7 +17,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 }  // namespace
 
-Probe probe_fuse_overlayfs(const std::string& data_root) {
+Probe probe_fuse_overlayfs(const std::string& data_root, const StorageOpts&) {
   std::string place = probe_place(data_root, "fuse-overlayfs");
   return guarded_probe(place, [&] {
     auto program = find_program("fuse-overlayfs");

@@ -86,9 +86,9 @@ Probe probe_overlayfs(const std::string& data_root, std::string_view driver) {
 
 }  // namespace
 
-Probe probe_overlay2(const std::string& data_root) { return probe_overlayfs(data_root, "overlay2"); }
+Probe probe_overlay2(const std::string& data_root, const StorageOpts&) { return probe_overlayfs(data_root, "overlay2"); }
 
-Probe probe_overlay(const std::string& data_root) {
+Probe probe_overlay(const std::string& data_root, const StorageOpts&) {
   Probe probe = probe_overlayfs(data_root, "overlay");
   if (probe.usable == Probe::Usable::no) return probe;
   probe.usable = Probe::Usable::with_limits;

@@ -5,7 +5,7 @@
 
 namespace drover {
 
-Probe probe_vfs(const std::string& data_root) {
+Probe probe_vfs(const std::string& data_root, const StorageOpts&) {
   std::string place = probe_place(data_root, "vfs");
   return guarded_probe(place, [&] {
     Scratch scratch(place);

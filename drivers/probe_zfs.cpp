@@ -1,42 +1,52 @@
-// zfs: each layer a dataset below the one that the data root lies on.
-#include <sys/vfs.h>
-
+// zfs: each layer a filesystem below the one that the data root lies on, or that zfs.fsname names.
+//
+// Nothing is made for a trial: it would stay in the admin's pool if this run were killed. What can keep zfs from
+// making layers there is asked for instead.
 #include "drivers/probe_scratch.hpp"
 #include "drivers/probes.hpp"
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/mount.hpp"
 #include "drivers/sys/process.hpp"
+#include "drivers/zfs_command.hpp"
+#include "drivers/zfs_parent.hpp"
 
 namespace drover {
 
 namespace {
-constexpr std::uint32_t kZfsMagic = 0x2fc12fc1;
-constexpr const char* kInstall =
-    "install OpenZFS (apt-get install zfsutils-linux zfs-dkms) and run modprobe zfs";
+
+constexpr const char* kInstall = "install OpenZFS (apt-get install zfsutils-linux zfs-dkms) and run modprobe zfs";
+
+Probe probe_parent(const std::string& parent, const std::string& found_by) {
+  if (!zfs_exists(parent))
+    return not_usable("there is no zfs filesystem `" + parent + "`, which " + found_by, "`zfs list` does not know it",
+                      "make it: zfs create -o mountpoint=none '" + parent + "'");
+  auto properties = zfs_properties(parent, {"readonly", "snapdir"});
+  Probe probe = usable("`zfs list` shows `" + parent + "`, which " + found_by);
+  if (properties[0] == "on")
+    probe = not_usable("the zfs filesystem `" + parent + "` is read-only", "zfs get readonly: on",
+                       "zfs set readonly=off '" + parent + "'; a pool that was imported read-only: import it again");
+  else if (properties[1] == "visible")
+    probe = not_usable("the zfs filesystem `" + parent + "` shows its snapshots as files, also in layers",
+                       "zfs get snapdir: visible", "zfs set snapdir=hidden '" + parent + "'");
+  probe.status = zfs_status(parent);
+  return probe;
+}
+
 }  // namespace
 
-Probe probe_zfs(const std::string& data_root) {
-  std::string place = probe_place(data_root, "zfs");
+Probe probe_zfs(const std::string& data_root, const StorageOpts& storage_opts) {
+  std::string place = nearest_existing(data_root);
   return guarded_probe(place, [&] {
-    auto program = find_program("zfs");
-    if (!program) return not_usable("the program zfs is not installed", "there is no zfs in PATH", kInstall);
-    auto device = open_device("/dev/zfs");
-    if (!device)
+    if (!find_program("zfs"))
+      return not_usable("the program zfs is not installed", "there is no zfs in PATH", kInstall);
+    if (!open_device("/dev/zfs"))
       return not_usable("the kernel has no zfs: /dev/zfs cannot be opened",
                         "open of /dev/zfs: " + errno_text(errno), kInstall);
-    struct statfs fs;
-    if (::statfs(place.c_str(), &fs) != 0) throw_errno("cannot look at the filesystem of `" + place + "`");
-    auto mount = mount_of(read_mounts(), place);
-    if (static_cast<std::uint32_t>(fs.f_type) != kZfsMagic || !mount)
-      return not_usable(
-          "`" + place + "` is not on a zfs dataset", filesystem_evidence(place),
-          "make one (zfs create -o mountpoint=DIR POOL/docker) and name that as data-root in daemon.json");
-    ProcessResult list = run_process({*program, "list", "-H", "-o", "name", mount->source});
-    if (list.exit_code != 0)
-      return not_usable("zfs does not list the dataset `" + mount->source + "`",
-                        list.err.substr(0, list.err.find('\n')),
-                        "see what it says: zfs list " + mount->source);
-    return usable("`zfs list` shows the dataset `" + mount->source + "` under `" + place + "`");
+    auto parent = find_zfs_parent(place, storage_opts);
+    if (!parent)
+      return not_usable("`" + place + "` is not on a zfs filesystem, and none is named for the layers",
+                        filesystem_evidence(place),
+                        "name one: --storage-opt zfs.fsname=POOL/docker (zfs create -o mountpoint=none POOL/docker)");
+    return probe_parent(*parent, zfs_fsname(storage_opts) ? "zfs.fsname names" : "`" + place + "` is on");
   });
 }
 

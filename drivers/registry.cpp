@@ -12,10 +12,11 @@ const std::vector<DriverEntry>& driver_table() {
       {DriverKind::fuse_overlayfs, "fuse-overlayfs", LayerForm::delta, probe_fuse_overlayfs,
        open_fuse_overlayfs},
       {DriverKind::btrfs, "btrfs", LayerForm::tree, probe_btrfs, open_btrfs},
-      {DriverKind::zfs, "zfs", LayerForm::tree, probe_zfs, nullptr},
+      {DriverKind::zfs, "zfs", LayerForm::tree, probe_zfs, open_zfs},
       {DriverKind::vfs, "vfs", LayerForm::tree, probe_vfs, open_vfs},
       {DriverKind::aufs, "aufs", LayerForm::delta, probe_aufs, open_aufs},
-      {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper, nullptr},
+      {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper,
+       open_devicemapper},
       {DriverKind::overlay, "overlay", LayerForm::tree, probe_overlay, open_overlay},
   };
   return table;

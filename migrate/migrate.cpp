@@ -139,6 +139,8 @@ MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, 
   target->make_home();
   progress.phase("staging and proving " + std::to_string(found.plan.layers.size()) + " layers");
   LayerTransfer(dir, folder, found, *target, progress, result).run(threads);
+  target->close();
+  found.source->close();
   progress.phase("copying and proving Docker's records");
   stage_records(dir, found.inventory, found.plan.to, folder.dir());
   prove_records(dir, found.inventory, found.plan.to, folder.dir());

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/parse_size.hpp"
 
 namespace drover {
 
@@ -192,11 +193,26 @@ Transfer transfer_of(const TargetFacts& target, bool immutable) {
   return Transfer::copies;
 }
 
-void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, LayerFacts>& facts) {
-  for (const auto& [id, container] : inventory.containers)
-    if (container.size_limit)
+/// The engine gives a container's limit to its init layer, too.
+bool carry_size_limit(Plan& plan, const MountRecord& mount, const std::string& limit) {
+  auto bytes = parse_size(limit);
+  if (!bytes) return false;
+  for (PlannedLayer& layer : plan.layers)
+    if (layer.id == mount.mount_id || layer.id == mount.init_id) layer.size_limit = bytes;
+  return true;
+}
+
+void carry_size_limits(Plan& plan, const Inventory& inventory, bool possible) {
+  for (const auto& [id, container] : inventory.containers) {
+    if (!container.size_limit) continue;
+    auto mount = inventory.mounts.find(id);
+    if (!possible || mount == inventory.mounts.end() || !carry_size_limit(plan, mount->second, *container.size_limit))
       plan.notes.push_back("container " + display_name(container) + ": its size limit (" + *container.size_limit +
                            ") is not carried to " + std::string(driver_name(plan.to)));
+  }
+}
+
+void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, LayerFacts>& facts) {
   for (const PlannedLayer& layer : plan.layers)
     for (const std::string& remark : facts.at(layer.id).remarks)
       plan.notes.push_back(describe(layer) + ": " + remark);
@@ -235,7 +251,9 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   plan.free_bytes = target.free_bytes;
   plan.free_inodes = target.free_inodes;
   plan.counts_inodes = target.counts_inodes;
+  plan.place = target.place;
   Estimate(plan, facts, target);
+  carry_size_limits(plan, inventory, target.size_limits);
   add_notes(plan, inventory, facts);
   return plan;
 }

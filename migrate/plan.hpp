@@ -28,6 +28,8 @@ struct TargetFacts {
   bool snapshots = false; ///< a layer can start as a snapshot of its parent
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
+  std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
+  bool size_limits = false;   ///< a layer can have a limit of its size
   /// What is copied whatever the drivers are: Docker's records, and the containers' folders with their logs.
   std::uint64_t record_bytes = 0, record_inodes = 0;
 };
@@ -41,6 +43,7 @@ struct PlannedLayer {
   LayerRole role = LayerRole::image;
   std::optional<Digest> chain_id;  ///< of an image layer
   std::vector<std::string> serves; ///< the images and containers that stand on it directly (tops and writable layers)
+  std::optional<std::uint64_t> size_limit; ///< that the target is to put on it, in bytes
   bool head = false;               ///< an image's top, or a layer nothing stands on: its whole view is compared
   bool immutable() const { return role == LayerRole::image; }
 };
@@ -59,6 +62,7 @@ struct Plan {
   std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;
+  std::string place;  ///< where that is needed and free, in words
   std::vector<std::string> notes;     ///< what the user should know: what is left behind or cannot be kept
   bool fits() const {
     return needed_bytes <= free_bytes && (!counts_inodes || needed_inodes <= free_inodes);

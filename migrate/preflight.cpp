@@ -17,9 +17,10 @@ namespace {
 std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
 
 /// Gives back what --force has overridden, for the plan.
-std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, bool force) {
+std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, const HomeSettings& settings,
+                                        bool force) {
   std::vector<std::string> overridden;
-  Probe probe = driver_entry(to).probe(root.path);
+  Probe probe = driver_entry(to).probe(root.path, settings.storage_opts);
   std::string what = "cannot use " + name_of(to) + " on " + root.path + ": ";
   if (probe.usable == Probe::Usable::no) {
     std::string others = "choose another: drover select";
@@ -74,9 +75,12 @@ void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, con
                     "` already: " + std::to_string(there.images.size()) + " images, " +
                     std::to_string(there.containers.size()) + " containers, " +
                     std::to_string(home->layers().size()) + " layers",
-                "drover does not merge two stores: remove its images and containers with the engine, or move `" +
-                    root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
-                    "` elsewhere");
+                home->layers_outside()
+                    ? "drover does not merge two stores: remove its images and containers with the engine, or have "
+                      "the layers made elsewhere (" + name_of(to) + "'s storage-opts name the place)"
+                    : "drover does not merge two stores: remove its images and containers with the engine, or move `" +
+                          root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
+                          "` elsewhere");
 }
 
 /// Whether the process that a container's record names is still that container's: its control group, or what is
@@ -101,6 +105,12 @@ void refuse_running_containers(const Inventory& inventory) {
                   "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
                       "), without an engine",
                   "start the engine, stop its containers, and stop it again; live-restore keeps them running");
+}
+
+void refuse_reluctant_target(const DataRoot& root, DriverKind to, const HomeSettings& settings) {
+  std::string why = driver_entry(to).open(root.path + "/" + name_of(to), settings)->reluctance();
+  if (!why.empty())
+    throw Error(ExitCode::usage, "not without being told to: " + why, "if it shall be so: --yes-loop-lvm");
 }
 
 void refuse_damage(const std::vector<StoreProblem>& problems) {
@@ -128,11 +138,19 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
   facts.form = target->form();
   facts.writable_form = target->writable_form();
   facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
-  facts.reflink = backing.reflink.value_or(false);
+  // Files are not cloned from one filesystem to another.
+  facts.reflink = backing.reflink.value_or(false) && !target->space() && !source.space();
   facts.snapshots = target->layers_are_volumes();
   facts.free_bytes = backing.free_bytes;
   facts.free_inodes = backing.free_inodes;
   facts.counts_inodes = backing.total_inodes > 0;
+  facts.place = "the filesystem of `" + root.path + "`";
+  facts.size_limits = target->limits_size();
+  if (auto space = target->space()) {
+    facts.place = space->where;
+    facts.free_bytes = space->free_bytes;
+    facts.counts_inodes = false;
+  }
   auto image = dir.sub("image").sub(driver_name(source.kind()));
   LayerFacts records = measure_tree(image);
   facts.record_bytes = records.bytes;
@@ -143,6 +161,21 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
     facts.record_inodes += own.entries;
   }
   return facts;
+}
+
+/// What the admin has set on containers' layers, and no records know of.
+void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& source) {
+  auto settings = source.own_settings();
+  for (const auto& [id, container] : inventory.containers) {
+    auto mount = inventory.mounts.find(id);
+    if (mount == inventory.mounts.end()) continue;
+    auto own = settings.find(mount->second.mount_id);
+    if (own == settings.end()) continue;
+    std::string list;
+    for (const std::string& one : own->second) list += (list.empty() ? "" : ", ") + one;
+    plan.notes.push_back("container " + display_name(container) + ": what was set on its layer by hand is not carried to " +
+                         name_of(plan.to) + ": " + list);
+  }
 }
 
 }  // namespace
@@ -204,12 +237,13 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.from_home = {root.owner, storage_opts_in_force(config)};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
-  std::vector<std::string> overridden = require_usable(root, to, options.force);
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config)};
+  if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
+  std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);
   refuse_full_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
@@ -221,6 +255,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
                          look_at_target(root, dir, to, found.to_home, *found.source));
   found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
+  note_own_settings(found.plan, found.inventory, *found.source);
   return found;
 }
 

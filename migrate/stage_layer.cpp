@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
 #include "migrate/compare_views.hpp"
 #include "migrate/layer_writer.hpp"
 #include "migrate/proof.hpp"
@@ -54,7 +55,12 @@ TransferCount LayerStager::stage(const PlannedLayer& layer) const {
       writer = std::make_unique<TreeWriter>(made.root, source_.marks(), layer.immutable(), target_.marks());
     read_source(layer, *writer);
     target_.seal(layer.id);
-    return writer->count();
+    TransferCount count = writer->count();
+    writer.reset();
+    made = OpenLayer();  // unmounted by now, where it had to be mounted
+    if (layer.size_limit && !target_.limit_size(layer.id, *layer.size_limit))
+      log_warning(describe(layer) + ": its size limit cannot be kept, it holds more than that already");
+    return count;
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/store.hpp"
 
 namespace drover {
 
@@ -16,6 +17,8 @@ constexpr const char* kContainers = "containers";
 // The inode of the containers' folder that was in force at first: an exchange leaves both names as they were,
 // so that only this tells which is which.
 constexpr const char* kInode = "containers-inode";
+// The one that was in force, in the course of an exchange on a filesystem that has no exchange.
+constexpr const char* kContainersAside = "containers-aside";
 constexpr const char* kPreviousHome = "previous-home";
 constexpr const char* kPreviousImage = "previous-image";
 
@@ -36,7 +39,9 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
       from_(driver_name(folder.record().from)),
       to_(driver_name(folder.record().to)),
       config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
-              folder.record().storage_opts) {}
+              folder.record().storage_opts) {
+  settle_exchange();
+}
 
 void Switch::prepare() {
   config_.keep();
@@ -49,11 +54,15 @@ void Switch::forward() {
   const Dir& folder = folder_.dir();
   config_.hold();
   put_in_place(folder, kImage, image_, to_, kPreviousImage);
+  if (folder.exists(kHome)) settle_target();
   put_in_place(folder, kHome, root_, to_, kPreviousHome);
+  target_at(root_.path_of(to_))->release();
   if (containers_are_old()) exchange_containers();
   config_.set_new();
   step("the configuration names " + to_);
   put_aside(root_, from_, kHome);
+  // The records say which layers are the home's, until they are put aside themselves.
+  if (image_.exists(from_)) claim_layers(*source_at(folder_.kept_home_path()));
   put_aside(image_, from_, kImage);
 }
 
@@ -85,11 +94,13 @@ void Switch::backward() {
   const Dir& folder = folder_.dir();
   config_.hold();
   restore(kImage, image_, from_);
+  if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
   if (!containers_are_old()) exchange_containers();
   config_.set_old();
   step("the configuration names " + from_);
   take_back(root_, to_, folder, kHome, kPreviousHome);
+  if (!folder.exists(kImage)) claim_layers(*target_at(folder_.home_path()));
   take_back(image_, to_, folder, kImage, kPreviousImage);
 }
 
@@ -124,12 +135,59 @@ void Switch::restore(const std::string& kept, const Dir& to, const std::string& 
   step("`" + to.path_of(name) + "` is restored");
 }
 
+std::unique_ptr<Driver> Switch::target_at(const std::string& home) const {
+  return driver_entry(folder_.record().to).open(home, folder_.record().to_home);
+}
+
+std::unique_ptr<Driver> Switch::source_at(const std::string& home) const {
+  return driver_entry(folder_.record().from).open(home, folder_.record().from_home);
+}
+
+void Switch::settle_target() {
+  auto home = target_at(folder_.home_path());
+  home->settle();
+  if (home->layers_outside()) step("the layers have the names that the engine knows");
+}
+
+/// What was carried over, and what the engine's records name besides: made since the switch, say.
+void Switch::claim_layers(Driver& home) {
+  if (!home.layers_outside()) return;
+  std::set<LayerId> own = Journal::read(folder_.dir()).finished_layers;
+  Inventory there = read_inventory(root_, home.kind(), nullptr);
+  for (const auto& [chain, layer] : there.layers) own.insert(layer.cache_id);
+  for (const auto& [name, mount] : there.mounts) {
+    own.insert(mount.mount_id);
+    if (mount.init_id) own.insert(*mount.init_id);
+  }
+  home.claim({own.begin(), own.end()});
+  step("the home knows its layers");
+}
+
 bool Switch::containers_are_old() const {
   return std::to_string(root_.stat(kContainers).st_ino) == kept_.read(kInode);
 }
 
+/// After the first of an exchange's three steps goes back, after the second goes on.
+void Switch::settle_exchange() {
+  const Dir& folder = folder_.dir();
+  if (!folder.exists(kContainersAside)) return;
+  if (root_.exists(kContainers))
+    rename_durably(folder, kContainersAside, folder, kContainers);
+  else
+    rename_durably(folder, kContainersAside, root_, kContainers);
+}
+
 void Switch::exchange_containers() {
-  rename_durably(root_, kContainers, folder_.dir(), kContainers, RENAME_EXCHANGE);
+  const Dir& folder = folder_.dir();
+  try {
+    rename_durably(root_, kContainers, folder, kContainers, RENAME_EXCHANGE);
+  } catch (const SystemError& e) {
+    if (e.number() != EINVAL) throw;
+    // Three steps, during which the configuration is on hold.
+    rename_durably(root_, kContainers, folder, kContainersAside);
+    rename_durably(folder, kContainers, root_, kContainers);
+    settle_exchange();
+  }
   step("`" + root_.path_of(kContainers) + "` is exchanged");
 }
 

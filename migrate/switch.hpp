@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <string>
 
 #include "drivers/sys/dir.hpp"
@@ -13,10 +14,12 @@ namespace drover {
 /// configuration is on hold.
 ///
 /// Forward: hold · the records into place · the home into place · `containers/` exchanged with its twin · the
-/// new configuration · the old home and records put aside. Backward: the same in reverse.
+/// new configuration · the old home and records put aside. Backward: the same in reverse. A driver whose layers
+/// lie outside of its home gives them the engine's names before the home goes into place, and writes down which
+/// are its own when the home is out of it.
 class Switch {
  public:
-  /// Both must outlive this.
+  /// Both must outlive this. Takes back, or ends, an exchange of `containers/` that was cut off in the middle.
   Switch(const Dir& data_root, MigrationFolder& folder);
 
   /// Writes down what the steps below go by. Nothing that an engine looks at is changed. To be called once,
@@ -38,8 +41,13 @@ class Switch {
                  const std::string& previous);
   void put_aside(const Dir& from, const std::string& name, const std::string& as);
   void restore(const std::string& kept, const Dir& to, const std::string& name);
+  std::unique_ptr<Driver> target_at(const std::string& home) const;
+  std::unique_ptr<Driver> source_at(const std::string& home) const;
+  void settle_target();
+  void claim_layers(Driver& home);
   bool containers_are_old() const;
   void exchange_containers();
+  void settle_exchange();
   void step(const std::string& what);
 
   const Dir& root_;

@@ -1,5 +1,6 @@
 #include "drivers/sys/mount.hpp"
 
+#include <fcntl.h>
 #include <libmount/libmount.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -12,6 +13,20 @@
 #include "drivers/sys/fd.hpp"
 
 namespace drover {
+
+namespace {
+
+/// A superblock of this filesystem, ready to be mounted; nothing, with errno, if the kernel refuses it.
+std::optional<Fd> make_filesystem(const std::string& fstype, const std::string& source, bool read_only) {
+  Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
+  if (!context || ::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0) != 0 ||
+      (read_only && ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "ro", nullptr, 0) != 0) ||
+      ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return std::nullopt;
+  return context;
+}
+
+}  // namespace
 
 std::vector<MountEntry> read_mounts() {
   constexpr const char* kTable = "/proc/self/mountinfo";
@@ -41,6 +56,18 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const 
 void unmount(const std::string& target, bool detach) {
   if (::umount2(target.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0)
     throw_errno("cannot unmount `" + target + "`");
+}
+
+Fd mount_detached(const std::string& fstype, const std::string& source, bool read_only) {
+  auto context = make_filesystem(fstype, source, false);
+  if (!context && read_only && (errno == EROFS || errno == EACCES)) context = make_filesystem(fstype, source, true);
+  if (!context) throw_errno("cannot mount the " + fstype + " `" + source + "`");
+  unsigned attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (read_only ? MOUNT_ATTR_RDONLY : 0);
+  Fd mount(::fsmount(context->get(), FSMOUNT_CLOEXEC, attributes));
+  if (!mount) throw_errno("cannot mount the " + fstype + " `" + source + "`");
+  Fd root(::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root) throw_errno("cannot open the root of the " + fstype + " `" + source + "`");
+  return root;
 }
 
 std::string in_private_mount_namespace(const std::function<std::string()>& f) {

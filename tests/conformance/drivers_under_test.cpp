@@ -15,6 +15,13 @@
 
 namespace drover::test {
 
+namespace {
+/// With the same filesystem in the pool's devices as around it.
+std::vector<std::string> small_pool(const TestFilesystem& filesystem) {
+  return {"dm.loopdatasize=1500M", "dm.loopmetadatasize=32M", "dm.basesize=320M", "dm.fs=" + filesystem.name};
+}
+}  // namespace
+
 const std::vector<DriverUnderTest>& drivers_under_test() {
   static const std::vector<DriverUnderTest> table = {
       {DriverKind::overlay2, {"ext4", "xfs", "btrfs"}, mount_overlay, inspect_overlay},
@@ -23,6 +30,8 @@ const std::vector<DriverUnderTest>& drivers_under_test() {
       {DriverKind::btrfs, {"btrfs"}, nullptr, inspect_subvolume},
       {DriverKind::aufs, {"ext4", "xfs"}},
       {DriverKind::overlay, {"ext4", "xfs", "btrfs"}, mount_old_overlay, inspect_old_overlay},
+      {DriverKind::zfs, {"zfs"}},
+      {DriverKind::devicemapper, {"ext4", "xfs"}, nullptr, nullptr, small_pool, 0700, true},
   };
   return table;
 }
@@ -35,8 +44,16 @@ const std::map<std::string, std::vector<std::string>>& filesystem_table() {
       {"ext4", {"mkfs.ext4", "-q"}},
       {"xfs", {"mkfs.xfs", "-q"}},
       {"btrfs", {"mkfs.btrfs", "-q"}},
+      {"zfs", {"zpool"}},
   };
   return table;
+}
+
+/// A driver that this kernel does not have is left out, and it is said once.
+bool is_usable(const DriverUnderTest& driver, const TestFilesystem& filesystem) {
+  Probe probe = driver_entry(driver.kind).probe(filesystem.path);
+  if (probe.usable == Probe::Usable::no) MESSAGE("SKIP: " << driver_name(driver.kind) << " on " << filesystem.name << ": " << probe.reason);
+  return probe.usable != Probe::Usable::no;
 }
 
 TestFilesystem make_filesystem(const std::string& name, const std::vector<std::string>& mkfs) {
@@ -87,7 +104,9 @@ const std::vector<Case>& cases() {
     for (const TestFilesystem& filesystem : test_filesystems())
       for (const DriverUnderTest& driver : drivers_under_test())
         for (const std::string& name : driver.filesystems)
-          if (name == filesystem.name && filesystem.missing.empty()) found.push_back({driver, filesystem});
+          if (name == filesystem.name && filesystem.missing.empty() &&
+              (!driver.needs_kernel || is_usable(driver, filesystem)))
+            found.push_back({driver, filesystem});
     return found;
   }();
   return usable;

@@ -31,6 +31,7 @@ struct DriverUnderTest {
   /// The engine's storage-opts for a home on this filesystem. Null: none.
   std::vector<std::string> (*storage_opts)(const TestFilesystem&) = nullptr;
   mode_t home_mode = 0710;
+  bool needs_kernel = false;  ///< its homes cannot be made where the kernel does not have it: left out there
 
   const char* name() const { return driver_name(kind).data(); }
 };

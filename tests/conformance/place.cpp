@@ -21,6 +21,10 @@ TestPlace::TestPlace(const std::vector<std::string>& mkfs, const std::string& si
   if (mkfs.empty()) return;
   std::string image = base_ + "/image";
   run({"truncate", "-s", size, image});
+  if (mkfs.front() == "zpool") {
+    make_pool(image);
+    return;
+  }
   std::vector<std::string> make = mkfs;
   make.push_back(image);
   run(make);
@@ -29,7 +33,16 @@ TestPlace::TestPlace(const std::vector<std::string>& mkfs, const std::string& si
   ::unlink(image.c_str());
 }
 
+void TestPlace::make_pool(const std::string& image) {
+  if (!find_program("zpool")) error = "zpool is not installed";
+  std::string name = "drover-test-" + base_.substr(base_.rfind('-') + 1);
+  run({"zpool", "create", "-o", "cachefile=none", "-m", path, name, image});
+  if (error.empty()) pool_ = name;
+  ::unlink(image.c_str());
+}
+
 TestPlace::~TestPlace() {
+  if (!pool_.empty()) run_process({"zpool", "destroy", "-f", pool_});
   if (mounted_) unmount(path);
   Dir::open("/var/tmp").remove_tree(base_.substr(base_.rfind('/') + 1));
 }

@@ -5,7 +5,8 @@
 namespace drover::test {
 
 /// A temporary directory, with a filesystem of its own on a loop file if `mkfs` says how to make one. The
-/// loop file has no name any more once it is mounted, so that a killed test leaves none.
+/// loop file has no name any more once it is mounted, so that a killed test leaves none. `mkfs` may be "zpool":
+/// then it is a zfs pool of its own, which a killed test leaves behind.
 class TestPlace {
  public:
   explicit TestPlace(const std::vector<std::string>& mkfs = {}, const std::string& size = "400M");
@@ -18,7 +19,8 @@ class TestPlace {
 
  private:
   void run(const std::vector<std::string>& argv);
-  std::string base_;
+  void make_pool(const std::string& image);
+  std::string base_, pool_;
   bool mounted_ = false;
 };
 

@@ -1,0 +1,295 @@
+// devicemapper (moby daemon/graphdriver/devmapper; up to engine 24):
+//
+//     <home>/metadata/<id>                 a layer's thin device: its ID in the pool, its size (devicemapper_records.hpp)
+//     <home>/metadata/base                 the device that all others start from as snapshots, with a filesystem
+//     <home>/metadata/{deviceset,transaction}-metadata
+//     <home>/devicemapper/{data,metadata}  the pool's two files, unless dm.thinpooldev names a pool of LVM's
+//     <home>/mnt/<id>/                     where the engine mounts
+//
+// A layer's tree is `rootfs/` on its device's filesystem; beside it lies `id`, the name of the oldest layer that the
+// device was copied from. drover mounts a device nowhere: what it opens is seen by nobody and gone when it is closed.
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include <sys/statvfs.h>
+
+#include "drivers/devicemapper_options.hpp"
+#include "drivers/devicemapper_records.hpp"
+#include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
+#include "drivers/homes.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "drivers/sys/volume_grow.hpp"
+#include "drivers/sys/volume_mount.hpp"
+#include "drivers/thin_device_set.hpp"
+#include "drivers/thin_pool.hpp"
+#include "drivers/thin_reader.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char *kRecords = "metadata", *kLoopFiles = "devicemapper", *kTree = "rootfs", *kIdFile = "id";
+
+std::string describe_device(const LayerId& id) { return "the thin device of layer " + id; }
+
+class Devicemapper : public Driver {
+ public:
+  Devicemapper(std::string home, const HomeSettings& settings)
+      : home_(std::move(home)),
+        owner_(settings.owner),
+        options_(devicemapper_options_of(home_, settings.storage_opts)),
+        reader_(home_, options_) {}
+  ~Devicemapper() override {
+    try {
+      close();
+    } catch (const std::exception& e) {
+      log_warning(e.what());
+    }
+  }
+  Devicemapper(const Devicemapper&) = delete;
+  Devicemapper& operator=(const Devicemapper&) = delete;
+
+  DriverKind kind() const noexcept override { return DriverKind::devicemapper; }
+  LayerForm form() const noexcept override { return LayerForm::tree; }
+  Marks marks() const noexcept override { return Marks::none; }
+  bool layers_are_volumes() const noexcept override { return true; }
+  bool limits_size() const noexcept override { return true; }
+  std::string reluctance() const override {
+    return options_.on_loop_files() ? "its pool would lie on loop files, which is slow, and which the engine's makers "
+                                      "advise against (name a pool: --storage-opt dm.thinpooldev=/dev/mapper/NAME)"
+                                    : "";
+  }
+  std::optional<Space> space() const override;
+
+  std::vector<LayerId> layers() const override {
+    auto records = Dir::try_open(home_ + "/" + kRecords);
+    return records ? recorded_layers(*records) : std::vector<LayerId>{};
+  }
+  bool contains(const LayerId& id) const override {
+    auto records = Dir::try_open(home_ + "/" + kRecords);
+    if (!records || !is_layer_id(id)) return false;
+    auto record = read_device_record(*records, id);
+    return record && !record->deleted;
+  }
+  std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
+  OpenLayer open(const LayerId&) const override;
+
+  void make_home() override;
+  OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
+  void seal(const LayerId&) override;
+  bool limit_size(const LayerId&, std::uint64_t bytes) override;
+  void remove(const LayerId& id) override {
+    require_layer_id(id);
+    if (Dir::try_open(home_ + "/" + kRecords)) set().remove(id);
+  }
+  void remove_home() override;
+  void close() override;
+
+ private:
+  DeviceRecord record_of(const LayerId& id) const {
+    require_layer_id(id);
+    auto record = read_device_record(Dir::open(home_ + "/" + kRecords), id);
+    if (!record || record->deleted) throw Error("layer " + id + " has no thin device");
+    return *record;
+  }
+  ThinPool activate_pool() const;
+  ThinDeviceSet& set();
+  std::unique_ptr<ThinVolume> mount_for_writing(const DeviceRecord&, const LayerId&);
+  OpenLayer tree_of(std::shared_ptr<ThinVolume>, const LayerId&) const;
+
+  std::string home_;
+  RootOwner owner_;
+  DevicemapperOptions options_;
+  mutable ThinReader reader_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<ThinDeviceSet> set_;  ///< while the home is written to
+  // Several readers of one layer share a mount; a writer's is known until it is sealed.
+  mutable std::map<LayerId, std::weak_ptr<ThinVolume>> open_;
+  std::map<LayerId, Dir> unsealed_;
+};
+
+OpenLayer Devicemapper::tree_of(std::shared_ptr<ThinVolume> volume, const LayerId& id) const {
+  auto tree = volume->root.try_sub(kTree);
+  if (!tree) throw Error(describe_device(id) + " has no folder `" + kTree + "`");
+  return {std::move(*tree), std::move(volume)};
+}
+
+OpenLayer Devicemapper::open(const LayerId& id) const {
+  DeviceRecord record = record_of(id);
+  {
+    std::lock_guard lock(mutex_);
+    if (auto volume = open_[id].lock()) return tree_of(std::move(volume), id);
+  }
+  // Two threads may do this for one layer at once; each then has its own.
+  std::shared_ptr<ThinVolume> volume = reader_.open(record, set_ ? &set_->pool() : nullptr, describe_device(id));
+  {
+    std::lock_guard lock(mutex_);
+    open_[id] = volume;
+  }
+  return tree_of(std::move(volume), id);
+}
+
+void Devicemapper::make_home() {
+  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0700, owner_.uid, owner_.gid);
+  ensure_folder(home, kRecords, 0700, 0, 0);
+  if (options_.on_loop_files()) {
+    Dir files = ensure_folder(home, kLoopFiles, 0700, owner_.uid, owner_.gid);
+    auto ensure_file = [&](const char* name, std::uint64_t bytes) {
+      Fd file = files.open_file(name, O_RDWR | O_CREAT, 0600);
+      struct stat st;
+      if (::fstat(file.get(), &st) != 0 ||
+          (static_cast<std::uint64_t>(st.st_size) < bytes && ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0))
+        throw_errno("cannot make the pool's file `" + files.path_of(name) + "`");
+    };
+    if (options_.data_device.empty()) ensure_file("data", options_.loop_data_bytes);
+    if (options_.metadata_device.empty()) ensure_file("metadata", options_.loop_metadata_bytes);
+    files.sync();
+  }
+  home.sync();
+  set().ensure_base(options_);
+}
+
+ThinPool Devicemapper::activate_pool() const {
+  remove_stale_dm_devices();
+  if (!options_.pool.empty()) return ThinPool::use(options_.pool);
+  if (std::string name = engine_pool_name(Dir::open(home_)); dm_number(name))
+    throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
+                "a killed engine has left it: unmount its containers and run `dmsetup remove " + name + "`");
+  auto part = [&](const std::string& device, const char* name) -> ThinPool::Place {
+    if (device.empty()) {
+      Dir files = Dir::open(home_).sub(kLoopFiles);
+      return {files.open_file(name, O_RDWR), files.path_of(name)};
+    }
+    Fd file(::open(device.c_str(), O_RDWR | O_CLOEXEC));
+    if (!file) throw_errno("cannot open `" + device + "`");
+    return {std::move(file), device};
+  };
+  return ThinPool::make(part(options_.data_device, "data"), part(options_.metadata_device, "metadata"),
+                        options_.block_bytes);
+}
+
+ThinDeviceSet& Devicemapper::set() {
+  std::lock_guard lock(mutex_);
+  if (!set_) set_ = std::make_unique<ThinDeviceSet>(Dir::open(home_).sub(kRecords), activate_pool());
+  return *set_;
+}
+
+std::unique_ptr<ThinVolume> Devicemapper::mount_for_writing(const DeviceRecord& record, const LayerId& id) {
+  auto volume = std::make_unique<ThinVolume>();
+  volume->devices.push_back(set().pool().activate(record.device_id, record.size_bytes, false));
+  const DmDevice& device = volume->devices.back();
+  std::string filesystem = filesystem_on(device.fd(), describe_device(id));
+  std::vector<std::string> options;
+  if (filesystem == "xfs") options = {"nouuid"};
+  volume->root = mount_volume(device.path(), filesystem, options, false, describe_device(id));
+  return volume;
+}
+
+OpenLayer Devicemapper::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
+  require_layer_id(id);
+  DeviceRecord record = set().create(id, parent, 0);
+  std::shared_ptr<ThinVolume> volume = mount_for_writing(record, id);
+  if (!volume->root.exists(kTree)) make_folder(volume->root, kTree, 0755, owner_.uid, owner_.gid);
+  if (!volume->root.exists(kIdFile)) volume->root.write_new(kIdFile, id, 0600);
+  {
+    std::lock_guard lock(mutex_);
+    unsealed_[id] = volume->root.clone();
+  }
+  return tree_of(std::move(volume), id);
+}
+
+void Devicemapper::seal(const LayerId& id) {
+  Dir root;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = unsealed_.find(id);
+    if (found == unsealed_.end()) throw Error("layer " + id + " is not being made");
+    root = std::move(found->second);
+    unsealed_.erase(found);
+  }
+  // What the pool could not take shows here at the latest: a write is put off until then.
+  try {
+    root.sync_fs();
+  } catch (const SystemError&) {
+    set().pool().require_room();
+    throw;
+  }
+  set().pool().require_room();
+}
+
+bool Devicemapper::limit_size(const LayerId& id, std::uint64_t bytes) {
+  DeviceRecord record = record_of(id);
+  bytes = bytes / 512 * 512;
+  if (bytes < record.size_bytes) return false;
+  if (bytes == record.size_bytes) return true;
+  record.size_bytes = bytes;
+  write_device_record(Dir::open(home_ + "/" + kRecords), id, record);
+  auto volume = mount_for_writing(record, id);
+  grow_filesystem(volume->root, set().filesystem(), bytes);
+  volume->root.sync_fs();
+  set().pool().require_room();
+  return true;
+}
+
+void Devicemapper::remove_home() {
+  auto home = Dir::try_open(home_);
+  if (!home) return;
+  // A pool in files goes with the files; from one of LVM's only the devices that are ours go.
+  if (!options_.on_loop_files() && home->try_sub(kRecords)) set().remove_all();
+  close();
+  remove_stale_dm_devices();
+  if (std::string name = engine_pool_name(*home); open_device_mapper() && dm_number(name))
+    throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
+                "unmount its containers and run `dmsetup remove " + name + "`");
+  folder_above(home_).remove_tree(name_of(home_));
+}
+
+void Devicemapper::close() {
+  std::unique_ptr<ThinDeviceSet> set;
+  {
+    std::lock_guard lock(mutex_);
+    set = std::move(set_);
+    unsealed_.clear();
+    open_.clear();
+  }
+  reader_.close();
+  if (!set) return;
+  set->save();
+  ThinPool::release(set->take_pool());
+}
+
+/// What a pool can take of layers: the engine wants a part of it free, and base's filesystem is in it.
+std::optional<Space> Devicemapper::space() const {
+  constexpr std::uint64_t kFilesystemShare = 40;  // ext4's inode tables and journal, of a device's size
+  std::uint64_t base = options_.base_bytes / kFilesystemShare + (128 << 20);
+  auto usable = [&](std::uint64_t total, std::uint64_t free) {
+    std::uint64_t kept = total / 100 * options_.min_free_percent + base;
+    return free > kept ? free - kept : 0;
+  };
+  if (!options_.pool.empty()) {
+    auto status = open_device_mapper() ? thin_pool_status(options_.pool) : std::nullopt;
+    if (!status) return std::nullopt;
+    return Space{"the thin pool `" + options_.pool + "`",
+                 usable(status->data_blocks * status->block_bytes,
+                        (status->data_blocks - status->used_data_blocks) * status->block_bytes)};
+  }
+  if (!options_.data_device.empty()) return std::nullopt;
+  struct statvfs fs;
+  if (::statvfs(home_.substr(0, home_.rfind('/')).c_str(), &fs) != 0) return std::nullopt;
+  std::uint64_t free = static_cast<std::uint64_t>(fs.f_bavail) * fs.f_frsize;
+  std::uint64_t in_pool = usable(options_.loop_data_bytes, options_.loop_data_bytes);
+  if (in_pool < free) return Space{"a thin pool of the size of dm.loopdatasize", in_pool};
+  return Space{"the filesystem of `" + home_.substr(0, home_.rfind('/')) + "`", free > base ? free - base : 0};
+}
+
+}  // namespace
+
+std::unique_ptr<Driver> open_devicemapper(const std::string& home, const HomeSettings& settings) {
+  return std::make_unique<Devicemapper>(home, settings);
+}
+
+}  // namespace drover

@@ -1,0 +1,171 @@
+#include "drivers/thin_device_set.hpp"
+
+#include <sys/mount.h>
+
+#include <algorithm>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "drivers/sys/process.hpp"
+#include "drivers/sys/volume_mount.hpp"
+
+namespace drover {
+
+namespace {
+
+/// In the records of a transaction base has no name.
+std::string transaction_name(const std::string& name) { return name == kBaseDevice ? "" : name; }
+
+void run(std::vector<std::string> argv) {
+  ProcessResult result = run_process(argv);
+  if (result.exit_code == 0) return;
+  std::string said = result.err.substr(0, result.err.find('\n'));
+  throw Error("`" + argv[0] + "` fails on `" + argv.back() + "` (exit code " + std::to_string(result.exit_code) +
+              "): " + said);
+}
+
+std::string require_program(const char* name, const char* package) {
+  auto path = find_program(name);
+  if (!path)
+    throw Error(ExitCode::not_usable, std::string("the program ") + name + " is not installed",
+                std::string("install it (apt-get install ") + package + "), or choose the other: --storage-opt dm.fs=");
+  return *path;
+}
+
+/// The engine's choice where nothing is asked for: xfs, if it can be made and mounted.
+std::string default_filesystem() {
+  if (!find_program("mkfs.xfs")) return "ext4";
+  Fd trial(::fsopen("xfs", FSOPEN_CLOEXEC));
+  return trial ? "xfs" : "ext4";
+}
+
+}  // namespace
+
+ThinDeviceSet::ThinDeviceSet(Dir metadata, ThinPool pool) : metadata_(std::move(metadata)), pool_(std::move(pool)) {
+  transaction_id_ = pool_.status().transaction_id;
+  if (auto open = read_transaction(metadata_); open && open->open_id > transaction_id_) {
+    log_detail("taking back an unfinished change to the thin pool");
+    pool_.remove(open->device_id);
+    std::string name = open->layer.empty() ? kBaseDevice : open->layer;
+    if (metadata_.exists(name)) metadata_.unlink(name);
+    metadata_.unlink("transaction-metadata");
+    metadata_.sync();
+  }
+  set_ = read_device_set(metadata_);
+  for (const DirEntry& entry : metadata_.list())
+    if (entry.name == kBaseDevice || is_layer_id(entry.name))
+      if (auto record = read_device_record(metadata_, entry.name)) used_ids_.insert(record->device_id);
+}
+
+void ThinDeviceSet::ensure_base(const DevicemapperOptions& options) {
+  std::lock_guard lock(mutex_);
+  auto base = read_device_record(metadata_, kBaseDevice);
+  if (base && base->initialized && !base->deleted) return;
+  if (base) drop(kBaseDevice, base->device_id);
+  ThinPoolStatus status = pool_.status();
+  // The engine asks the same of a pool that it is given (checkThinPool).
+  if (used_ids_.empty() && status.used_data_blocks != 0)
+    throw Error("the thin pool `" + pool_.name() + "` is in use: it has " + std::to_string(status.used_data_blocks) +
+                    " used blocks",
+                "name an empty one: --storage-opt dm.thinpooldev=/dev/mapper/NAME");
+  set_.base_filesystem = options.filesystem.empty() ? default_filesystem() : options.filesystem;
+  write_device_set(metadata_, set_);
+  DeviceRecord made = add(kBaseDevice, options.base_bytes / 512 * 512, nullptr);
+  make_filesystem(made, options);
+  made.initialized = true;
+  write_device_record(metadata_, kBaseDevice, made);
+  write_device_set(metadata_, set_);
+}
+
+/// With the engine's arguments (createFilesystem).
+void ThinDeviceSet::make_filesystem(const DeviceRecord& record, const DevicemapperOptions& options) {
+  DmDevice device = pool_.activate(record.device_id, record.size_bytes, false);
+  std::vector<std::string> more = options.mkfs_arguments;
+  more.push_back(device.path());
+  std::vector<std::string> argv;
+  if (set_.base_filesystem == "xfs")
+    argv = {require_program("mkfs.xfs", "xfsprogs")};
+  else
+    argv = {require_program("mkfs.ext4", "e2fsprogs"), "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"};
+  argv.insert(argv.end(), more.begin(), more.end());
+  run(argv);
+  if (set_.base_filesystem == "ext4")
+    run({require_program("tune2fs", "e2fsprogs"), "-c", "-1", "-i", "0", device.path()});
+  set_.base_uuid = filesystem_uuid(device.fd(), "the base device");
+  pool_.require_room();
+}
+
+std::uint32_t ThinDeviceSet::free_device_id() {
+  for (std::uint32_t tried = 0; tried <= kLargestThinDevice; ++tried) {
+    set_.last_device_id = (set_.last_device_id + 1) & kLargestThinDevice;
+    if (!used_ids_.contains(set_.last_device_id)) return set_.last_device_id;
+  }
+  throw Error("the thin pool `" + pool_.name() + "` has no free device ID");
+}
+
+DeviceRecord ThinDeviceSet::add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin) {
+  pool_.require_room();
+  DeviceRecord record{.size_bytes = size_bytes, .transaction_id = transaction_id_ + 1};
+  for (;;) {
+    record.device_id = free_device_id();
+    write_transaction(metadata_, {record.transaction_id, transaction_name(name), record.device_id});
+    try {
+      if (origin)
+        pool_.snapshot(record.device_id, origin->device_id);
+      else
+        pool_.create(record.device_id);
+      break;
+    } catch (const SystemError& e) {
+      // A device of this pool that has no record: somebody else's, which is left alone.
+      if (e.number() != EEXIST) throw;
+      used_ids_.insert(record.device_id);
+    }
+  }
+  write_device_record(metadata_, name, record);
+  pool_.set_transaction_id(transaction_id_, record.transaction_id);
+  transaction_id_ = record.transaction_id;
+  used_ids_.insert(record.device_id);
+  return record;
+}
+
+void ThinDeviceSet::drop(const std::string& name, std::uint32_t device_id) {
+  write_transaction(metadata_, {transaction_id_ + 1, transaction_name(name), device_id});
+  pool_.remove(device_id);
+  metadata_.unlink(name);
+  metadata_.sync();
+  pool_.set_transaction_id(transaction_id_, transaction_id_ + 1);
+  ++transaction_id_;
+  used_ids_.erase(device_id);
+}
+
+DeviceRecord ThinDeviceSet::create(const LayerId& id, const std::optional<LayerId>& parent, std::uint64_t size_bytes) {
+  std::lock_guard lock(mutex_);
+  auto origin = read_device_record(metadata_, parent ? *parent : kBaseDevice);
+  if (!origin || origin->deleted) throw Error("there is no thin device of layer " + parent.value_or("(base)"));
+  if (metadata_.exists(id)) throw Error("there is a thin device of layer " + id + " already");
+  return add(id, std::max(size_bytes / 512 * 512, origin->size_bytes), &*origin);
+}
+
+void ThinDeviceSet::remove(const LayerId& id) {
+  std::lock_guard lock(mutex_);
+  if (auto record = read_device_record(metadata_, id)) drop(id, record->device_id);
+}
+
+void ThinDeviceSet::remove_all() {
+  std::lock_guard lock(mutex_);
+  for (const DirEntry& entry : metadata_.list())
+    if (is_layer_id(entry.name))
+      if (auto record = read_device_record(metadata_, entry.name)) drop(entry.name, record->device_id);
+  // Base's record goes last: without one the pool is not known for ours.
+  auto base = read_device_record(metadata_, kBaseDevice);
+  if (!base) return;
+  pool_.remove(base->device_id);
+  // The engine takes a pool only with this ID.
+  if (transaction_id_ != 0 && pool_.status().used_data_blocks == 0) {
+    pool_.set_transaction_id(transaction_id_, 0);
+    transaction_id_ = 0;
+  }
+  metadata_.unlink(kBaseDevice);
+}
+
+}  // namespace drover

@@ -1,0 +1,54 @@
+#pragma once
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "drivers/devicemapper_options.hpp"
+#include "drivers/devicemapper_records.hpp"
+#include "drivers/sys/dir.hpp"
+#include "drivers/thin_pool.hpp"
+
+namespace drover {
+
+/// The thin devices of a pool that is written to, kept as the engine keeps them (moby deviceset.go): each change is
+/// a transaction, in which the record of what is about to be done is on disk before the pool is told, and the pool's
+/// own transaction ID counts up last. So whoever opens it next, drover or the engine, can tell what was not finished
+/// and takes it back. Several threads may use one at once.
+class ThinDeviceSet {
+ public:
+  /// Takes back what was not finished. `metadata`: the home's folder of records.
+  ThinDeviceSet(Dir metadata, ThinPool pool);
+
+  const ThinPool& pool() const { return pool_; }
+  /// The pool, for release(): this must not be used any more.
+  ThinPool take_pool() { return std::move(pool_); }
+
+  /// Makes the device that all others start from, with its filesystem, unless it is there. Throws Error for a pool
+  /// that is in use by somebody else.
+  void ensure_base(const DevicemapperOptions&);
+  /// A snapshot of `parent` (none: base) for a layer; `size_bytes` counts where it is more than the parent's.
+  DeviceRecord create(const LayerId&, const std::optional<LayerId>& parent, std::uint64_t size_bytes);
+  /// Removes the layer's device and record. Gone already is success.
+  void remove(const LayerId&);
+  /// Removes all devices that have a record, and leaves the pool as it was before the first.
+  void remove_all();
+  /// Writes down the last device ID, as the engine does when it stops.
+  void save() { write_device_set(metadata_, set_); }
+  const std::string& filesystem() const { return set_.base_filesystem; }
+
+ private:
+  std::uint32_t free_device_id();
+  DeviceRecord add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin);
+  void drop(const std::string& name, std::uint32_t device_id);
+  void make_filesystem(const DeviceRecord&, const DevicemapperOptions&);
+
+  Dir metadata_;
+  ThinPool pool_;
+  DeviceSetRecord set_;
+  std::mutex mutex_;
+  std::uint64_t transaction_id_ = 0;
+  std::set<std::uint32_t> used_ids_;
+};
+
+}  // namespace drover
