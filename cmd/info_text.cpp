@@ -2,6 +2,7 @@
 
 #include "cmd/info_report.hpp"
 #include "cmd/render.hpp"
+#include "drivers/sys/size_text.hpp"
 
 namespace drover {
 

@@ -1,3 +1,4 @@
+#include "drivers/sys/size_text.hpp"
 #include "migrate/migrate.hpp"
 
 #include <CLI/CLI.hpp>

@@ -5,6 +5,7 @@
 
 #include "cmd/render.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/size_text.hpp"
 
 namespace drover {
 

@@ -1,7 +1,6 @@
 #include "cmd/render.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -18,16 +17,6 @@ std::size_t width(const std::string& text) {
 }
 
 }  // namespace
-
-std::string human_size(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
-  double size = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; size >= 1000.0 && unit + 1 < std::size(kUnits); ++unit) size /= 1000.0;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g%s", size, kUnits[unit]);
-  return text;
-}
 
 std::string human_count(std::uint64_t count) {
   std::string text = std::to_string(count);

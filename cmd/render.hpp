@@ -8,8 +8,6 @@
 
 namespace drover {
 
-/// Decimal, four significant digits: "1.234GB", as the engine writes sizes (docker/go-units HumanSize).
-std::string human_size(std::uint64_t bytes);
 /// "12,345"
 std::string human_count(std::uint64_t count);
 

@@ -1,3 +1,4 @@
+#include "drivers/sys/size_text.hpp"
 #include "migrate/verify.hpp"
 
 #include <CLI/CLI.hpp>

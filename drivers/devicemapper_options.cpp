@@ -5,7 +5,7 @@
 
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/parse_size.hpp"
+#include "drivers/sys/size_text.hpp"
 
 namespace drover {
 

@@ -3,12 +3,12 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "drivers/devicemapper_records.hpp"
 #include "drivers/sys/dm_ioctl.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/size_text.hpp"
 #include "drivers/thin_metadata.hpp"
 #include "drivers/thin_pool.hpp"
 #include "drivers/thin_reader.hpp"
@@ -18,17 +18,6 @@ namespace drover {
 namespace {
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
-
-/// As go-units' HumanSize: four digits, powers of 1000.
-std::string human(std::uint64_t bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g%s", value, kUnits[unit]);
-  return text;
-}
 
 /// What can be told of a pool either way.
 struct PoolSpace {
@@ -70,21 +59,21 @@ Lines lines_of(const Dir& home, const DevicemapperOptions& options) {
   auto space = space_of_active_pool(pool);
   if (!space && options.on_loop_files()) space = space_in_metadata(home);
   if (!space) return {};
-  Lines lines{{"Pool Name", pool}, {"Pool Blocksize", human(space->block_bytes)}};
+  Lines lines{{"Pool Name", pool}, {"Pool Blocksize", human_size(space->block_bytes)}};
   if (auto base = read_device_record(*records, kBaseDevice))
-    lines.emplace_back("Base Device Size", human(base->size_bytes));
+    lines.emplace_back("Base Device Size", human_size(base->size_bytes));
   lines.emplace_back("Backing Filesystem", read_device_set(*records).base_filesystem);
   bool on_file = options.pool.empty() && options.data_device.empty();
   if (on_file) lines.emplace_back("Data loop file", home.path() + "/devicemapper/data");
   if (options.pool.empty() && options.metadata_device.empty())
     lines.emplace_back("Metadata loop file", home.path() + "/devicemapper/metadata");
-  lines.emplace_back("Data Space Used", human(space->data_used));
-  lines.emplace_back("Data Space Total", human(space->data_total));
-  lines.emplace_back("Data Space Available", human(available(home, *space, on_file)));
-  lines.emplace_back("Metadata Space Used", human(space->metadata_used));
-  lines.emplace_back("Metadata Space Total", human(space->metadata_total));
-  lines.emplace_back("Metadata Space Available", human(space->metadata_total - space->metadata_used));
-  lines.emplace_back("Thin Pool Minimum Free Space", human(space->data_total / 100 * options.min_free_percent));
+  lines.emplace_back("Data Space Used", human_size(space->data_used));
+  lines.emplace_back("Data Space Total", human_size(space->data_total));
+  lines.emplace_back("Data Space Available", human_size(available(home, *space, on_file)));
+  lines.emplace_back("Metadata Space Used", human_size(space->metadata_used));
+  lines.emplace_back("Metadata Space Total", human_size(space->metadata_total));
+  lines.emplace_back("Metadata Space Available", human_size(space->metadata_total - space->metadata_used));
+  lines.emplace_back("Thin Pool Minimum Free Space", human_size(space->data_total / 100 * options.min_free_percent));
   return lines;
 }
 

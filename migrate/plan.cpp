@@ -4,7 +4,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/parse_size.hpp"
+#include "drivers/sys/size_text.hpp"
 
 namespace drover {
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "drivers/devicemapper_options.hpp"
-#include "drivers/sys/parse_size.hpp"
 #include "drivers/devicemapper_records.hpp"
 #include "drivers/sys/error.hpp"
 #include "tests/support/host_tree.hpp"
@@ -64,16 +63,6 @@ TEST_CASE("records that lie") {
   CHECK(read_device_record(metadata, kLayer)->transaction_id == 0);
   tree.write("/transaction-metadata", R"({"open_transaction_id":1,"device_hash":"../../etc","device_id":1})");
   CHECK_THROWS_WITH_AS(read_transaction(metadata), doctest::Contains("names no layer"), Error);
-}
-
-TEST_CASE("sizes as Docker's users write them") {
-  CHECK(parse_size("4096") == 4096);
-  CHECK(parse_size("10G") == 10ULL << 30);
-  CHECK(parse_size("1.5 gb") == 3ULL << 29);
-  CHECK(parse_size("512MiB") == 512ULL << 20);
-  CHECK(parse_size("7b") == 7);
-  for (const char* text : {"", "G", "-1", "10X", "10GG", "10Gib5", "1e30", "99999P", "0x10", "nan", "inf"})
-    CHECK_MESSAGE(!parse_size(text), text);
 }
 
 TEST_CASE("devicemapper's options") {

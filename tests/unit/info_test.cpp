@@ -8,6 +8,7 @@
 #include "cmd/app.hpp"
 #include "cmd/info_report.hpp"
 #include "cmd/render.hpp"
+#include "drivers/sys/size_text.hpp"
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;

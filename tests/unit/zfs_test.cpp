@@ -2,7 +2,6 @@
 
 #include "drivers/homes.hpp"
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/parse_size.hpp"
 #include "drivers/zfs_command.hpp"
 #include "drivers/zfs_parent.hpp"
 #include "drivers/zfs_record.hpp"
@@ -171,6 +170,14 @@ TEST_CASE("zfs: a layer goes with what stands on it") {
   CHECK_THROWS_AS(driver->remove("admin"), Error);
 }
 
+TEST_CASE("zfs: what somebody has made below a layer keeps it") {
+  Pool pool;
+  pool.stage();
+  pool.zfs.add(kWork + "/" + kTop + "/admins", "77");
+  CHECK_THROWS_AS(pool.open()->remove(kTop), Error);
+  CHECK(pool.has(kWork + "/" + kTop + "/admins"));
+}
+
 TEST_CASE("zfs: a damaged record stops everything") {
   Pool pool;
   pool.zfs.add("tank/docker/" + kBase, "20");
@@ -182,16 +189,4 @@ TEST_CASE("zfs: a damaged record stops everything") {
     CHECK_THROWS_AS(pool.open()->remove_home(), Error);
   }
   CHECK(pool.has("tank/docker/" + kBase));
-}
-
-TEST_CASE("sizes of containers, as the engine takes them") {
-  CHECK(parse_size("64M") == 64ull << 20);
-  CHECK(parse_size("1.5 GiB") == 3ull << 29);
-  CHECK(parse_size("10kb") == 10240);
-  CHECK(parse_size("1024") == 1024);
-  CHECK(parse_size("7b") == 7);
-  for (const char* bad : {"", "M", "-1", "1X", "1  M", "1Mbi", "1MM", "2mi", "inf", "1e3", "99999999P", " 1"}) {
-    CAPTURE(bad);
-    CHECK_FALSE(parse_size(bad));
-  }
 }

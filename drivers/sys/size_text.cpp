@@ -1,7 +1,9 @@
-#include "drivers/sys/parse_size.hpp"
+#include "drivers/sys/size_text.hpp"
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
+#include <iterator>
 #include <string>
 
 namespace drover {
@@ -23,6 +25,16 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   }
   if (number >= std::ldexp(1.0, 63)) return std::nullopt;
   return static_cast<std::uint64_t>(number);
+}
+
+std::string human_size(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+  double size = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; size >= 1000.0 && unit + 1 < std::size(kUnits); ++unit) size /= 1000.0;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g%s", size, kUnits[unit]);
+  return text;
 }
 
 }  // namespace drover
