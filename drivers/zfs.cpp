@@ -60,6 +60,7 @@ void destroy_all(Layers layers) {
     try {
       zfs_destroy(leaf->second.name, true);
     } catch (const Error& e) {
+      if (!e.hint().empty()) throw;
       throw Error(e.what(), "has it a clone elsewhere (zfs list -o name,origin)? `zfs promote CLONE` sets that free. Is it "
                             "mounted? Then try again later");
     }
@@ -160,7 +161,18 @@ OpenLayer Zfs::mount(const ZfsFilesystem& filesystem, bool read_only) {
   if (filesystem.shows_snapshots)
     throw Error("the zfs filesystem `" + filesystem.name + "` shows its snapshots as files",
                 "hide them: zfs set snapdir=hidden " + filesystem.name.substr(0, filesystem.name.find('/')));
-  return {Dir(mount_detached("zfs", filesystem.name, read_only), filesystem.name), nullptr};
+  auto mount_with = [&](const std::vector<std::string>& options) -> OpenLayer {
+    return {Dir(mount_detached("zfs", filesystem.name, options, read_only, "`" + filesystem.name + "`"),
+                filesystem.name),
+            nullptr};
+  };
+  // The filesystem for writing, where that is possible: an engine that mounts it beside us would be refused else.
+  try {
+    return mount_with({});
+  } catch (const SystemError& e) {
+    if (!read_only || (e.number() != EROFS && e.number() != EACCES)) throw;
+  }
+  return mount_with({"ro"});
 }
 
 std::optional<Space> Zfs::space() const {

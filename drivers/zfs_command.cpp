@@ -81,6 +81,14 @@ void add_properties(std::vector<std::string>& arguments, const ZfsProperties& pr
   }
 }
 
+std::optional<std::vector<ZfsFilesystem>> children_of_types(const std::string& parent, const char* types) {
+  auto output = list_if_exists({"list", "-H", "-p", "-d", "1", "-t", types, "-o", kListColumns, checked(parent)});
+  if (!output) return std::nullopt;
+  auto found = parse_zfs_list(*output);
+  std::erase_if(found, [&](const ZfsFilesystem& f) { return f.name == parent; });
+  return found;
+}
+
 /// The engine's name for a snapshot between two layers: the nanoseconds of the clock (moby zfs.go).
 std::string snapshot_name() {
   auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -131,12 +139,7 @@ std::vector<ZfsFilesystem> parse_zfs_list(std::string_view output) {
 }
 
 std::optional<std::vector<ZfsFilesystem>> zfs_children(const std::string& parent) {
-  auto output =
-      list_if_exists({"list", "-H", "-p", "-d", "1", "-t", "filesystem", "-o", kListColumns, checked(parent)});
-  if (!output) return std::nullopt;
-  auto found = parse_zfs_list(*output);
-  std::erase_if(found, [&](const ZfsFilesystem& f) { return f.name == parent; });
-  return found;
+  return children_of_types(parent, "filesystem");
 }
 
 bool zfs_exists(const std::string& filesystem) {
@@ -198,9 +201,14 @@ void zfs_set(const std::string& filesystem, const std::string& property, const s
 
 void zfs_rename(const std::string& from, const std::string& to) { require({"rename", checked(from), checked(to)}); }
 
-void zfs_destroy(const std::string& filesystem, bool with_content) {
+void zfs_destroy(const std::string& filesystem, bool with_snapshots) {
+  // -r would take along what somebody has made below it.
+  if (with_snapshots)
+    if (auto below = children_of_types(filesystem, "filesystem,volume"); below && !below->empty())
+      throw Error("`" + filesystem + "` has `" + below->front().name + "` below it, which is not the engine's",
+                  "move that elsewhere: zfs rename '" + below->front().name + "' POOL/NAME");
   std::vector<std::string> arguments{"destroy"};
-  if (with_content) arguments.emplace_back("-r");
+  if (with_snapshots) arguments.emplace_back("-r");
   arguments.push_back(checked(filesystem));
   require(arguments);
 }

@@ -10,20 +10,24 @@
 #include <memory>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/fd.hpp"
 
 namespace drover {
 
 namespace {
 
-/// A superblock of this filesystem, ready to be mounted; nothing, with errno, if the kernel refuses it.
-std::optional<Fd> make_filesystem(const std::string& fstype, const std::string& source, bool read_only) {
-  Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
-  if (!context || ::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0) != 0 ||
-      (read_only && ::fsconfig(context.get(), FSCONFIG_SET_FLAG, "ro", nullptr, 0) != 0) ||
-      ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-    return std::nullopt;
-  return context;
+/// What the kernel has to say about a context: lines "e text", "w text", "i text".
+std::string messages_of(int context) {
+  std::string text;
+  char line[512];
+  for (ssize_t n; (n = ::read(context, line, sizeof line)) > 0;) {
+    std::string_view message(line, static_cast<std::size_t>(n));
+    while (message.ends_with('\n')) message.remove_suffix(1);
+    text += (text.empty() ? "" : "; ") + printable(message);
+  }
+  return text;
 }
 
 }  // namespace
@@ -58,15 +62,26 @@ void unmount(const std::string& target, bool detach) {
     throw_errno("cannot unmount `" + target + "`");
 }
 
-Fd mount_detached(const std::string& fstype, const std::string& source, bool read_only) {
-  auto context = make_filesystem(fstype, source, false);
-  if (!context && read_only && (errno == EROFS || errno == EACCES)) context = make_filesystem(fstype, source, true);
-  if (!context) throw_errno("cannot mount the " + fstype + " `" + source + "`");
-  unsigned attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | (read_only ? MOUNT_ATTR_RDONLY : 0);
-  Fd mount(::fsmount(context->get(), FSMOUNT_CLOEXEC, attributes));
-  if (!mount) throw_errno("cannot mount the " + fstype + " `" + source + "`");
+Fd mount_detached(const std::string& fstype, const std::string& source, const std::vector<std::string>& options,
+                  bool read_only, const std::string& what) {
+  std::string cannot = "cannot mount the " + fstype + " of " + what;
+  Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
+  if (!context) throw_errno(cannot);
+  auto set = [&](unsigned command, const char* key, const char* value) {
+    if (::fsconfig(context.get(), command, key, value, 0) == 0) return;
+    int error = errno;
+    if (std::string said = messages_of(context.get()); !said.empty()) log_detail(what + ": " + said);
+    throw_errno(cannot, error);
+  };
+  set(FSCONFIG_SET_STRING, "source", source.c_str());
+  for (const std::string& option : options) set(FSCONFIG_SET_FLAG, option.c_str(), nullptr);
+  set(FSCONFIG_CMD_CREATE, nullptr, nullptr);
+  unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME;
+  if (read_only) attributes |= MOUNT_ATTR_RDONLY;
+  Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
+  if (!mount) throw_errno(cannot);
   Fd root(::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) throw_errno("cannot open the root of the " + fstype + " `" + source + "`");
+  if (!root) throw_errno(cannot);
   return root;
 }
 

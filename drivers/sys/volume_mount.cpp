@@ -1,31 +1,16 @@
 #include "drivers/sys/volume_mount.hpp"
 
-#include <fcntl.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
 
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/log.hpp"
-#include "drivers/sys/printable.hpp"
+#include "drivers/sys/mount.hpp"
 
 namespace drover {
 
 namespace {
-
-/// What the kernel has to say about a context: lines "e text", "w text", "i text".
-std::string messages_of(int context) {
-  std::string text;
-  char line[512];
-  for (ssize_t n; (n = ::read(context, line, sizeof line)) > 0;) {
-    std::string_view message(line, static_cast<std::size_t>(n));
-    while (message.ends_with('\n')) message.remove_suffix(1);
-    text += (text.empty() ? "" : "; ") + printable(message);
-  }
-  return text;
-}
 
 // Where the superblocks are: ext4 at 1024, its magic at 56 and its UUID at 104 in it; xfs at 0, its UUID at 32.
 constexpr std::size_t kLooked = 2048, kExt = 1024, kExtMagic = kExt + 56, kExtUuid = kExt + 104, kXfsUuid = 32;
@@ -51,28 +36,10 @@ std::string kind_of(const std::array<char, kLooked>& start) {
 
 }  // namespace
 
-Dir mount_volume(const std::string& device, const std::string& fstype, const std::vector<std::string>& options,
+Dir mount_volume(const std::string& device, const std::string& fstype, std::vector<std::string> options,
                  bool read_only, const std::string& what) {
-  std::string cannot = "cannot mount the " + fstype + " of " + what;
-  Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
-  if (!context) throw_errno(cannot);
-  auto set = [&](unsigned command, const char* key, const char* value) {
-    if (::fsconfig(context.get(), command, key, value, 0) == 0) return;
-    int error = errno;
-    if (std::string said = messages_of(context.get()); !said.empty()) log_detail(what + ": " + said);
-    throw_errno(cannot, error);
-  };
-  set(FSCONFIG_SET_STRING, "source", device.c_str());
-  if (read_only) set(FSCONFIG_SET_FLAG, "ro", nullptr);
-  for (const std::string& option : options) set(FSCONFIG_SET_FLAG, option.c_str(), nullptr);
-  set(FSCONFIG_CMD_CREATE, nullptr, nullptr);
-  unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME;
-  if (read_only) attributes |= MOUNT_ATTR_RDONLY;
-  Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
-  if (!mount) throw_errno(cannot);
-  Fd root(::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) throw_errno(cannot);
-  return {std::move(root), what};
+  if (read_only) options.emplace_back("ro");
+  return {mount_detached(fstype, device, options, read_only, what), what};
 }
 
 std::string filesystem_on(int device, const std::string& what) { return kind_of(read_start(device, what)); }

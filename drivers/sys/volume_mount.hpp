@@ -6,11 +6,10 @@
 
 namespace drover {
 
-/// Mounts the filesystem on a block device at no path at all: nobody else sees it, and it is unmounted when the
-/// last handle in it is closed, also if drover is killed. No device node in it can be opened, and no program run.
+/// Mounts the filesystem on a block device at no path at all (mount_detached).
 /// `options`: flags of the filesystem ("nouuid"). `what` names the device in messages. Throws SystemError; EROFS:
 /// its journal wants replay and the device is read-only.
-Dir mount_volume(const std::string& device, const std::string& fstype, const std::vector<std::string>& options,
+Dir mount_volume(const std::string& device, const std::string& fstype, std::vector<std::string> options,
                  bool read_only, const std::string& what);
 
 /// The filesystem on a device: "ext4", "xfs", or nothing that drover knows (ext2 and ext3 are ext4's). `device` is
