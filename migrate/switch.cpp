@@ -39,9 +39,7 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
       from_(driver_name(folder.record().from)),
       to_(driver_name(folder.record().to)),
       config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
-              folder.record().storage_opts) {
-  settle_exchange();
-}
+              folder.record().storage_opts) {}
 
 void Switch::prepare() {
   config_.keep();
@@ -53,6 +51,7 @@ void Switch::prepare() {
 void Switch::forward() {
   const Dir& folder = folder_.dir();
   config_.hold();
+  settle_exchange();
   put_in_place(folder, kImage, image_, to_, kPreviousImage);
   if (folder.exists(kHome)) settle_target();
   put_in_place(folder, kHome, root_, to_, kPreviousHome);
@@ -93,6 +92,7 @@ void Switch::backward() {
   require_way_back();
   const Dir& folder = folder_.dir();
   config_.hold();
+  settle_exchange();
   restore(kImage, image_, from_);
   if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
@@ -164,17 +164,24 @@ void Switch::claim_layers(Driver& home) {
 }
 
 bool Switch::containers_are_old() const {
-  return std::to_string(root_.stat(kContainers).st_ino) == kept_.read(kInode);
+  // Where an exchange was cut off after its first step, the one that was in force is in force again soon.
+  bool cut = folder_.dir().exists(kContainersAside) && folder_.dir().exists(kContainers);
+  struct stat in_force = cut ? folder_.dir().stat(kContainersAside) : root_.stat(kContainers);
+  return std::to_string(in_force.st_ino) == kept_.read(kInode);
 }
 
-/// After the first of an exchange's three steps goes back, after the second goes on.
+/// Of the three steps of an exchange, the first alone is taken back, and the second is gone on with.
 void Switch::settle_exchange() {
   const Dir& folder = folder_.dir();
   if (!folder.exists(kContainersAside)) return;
-  if (root_.exists(kContainers))
+  if (!folder.exists(kContainers)) {
     rename_durably(folder, kContainersAside, folder, kContainers);
-  else
-    rename_durably(folder, kContainersAside, root_, kContainers);
+    return;
+  }
+  if (root_.exists(kContainers))
+    throw Error("`" + root_.path_of(kContainers) + "` has come into being during the switch, and is in the way",
+                "was an engine started? Move it elsewhere, then try again");
+  rename_durably(folder, kContainersAside, root_, kContainers);
 }
 
 void Switch::exchange_containers() {

@@ -19,7 +19,7 @@ namespace drover {
 /// are its own when the home is out of it.
 class Switch {
  public:
-  /// Both must outlive this. Takes back, or ends, an exchange of `containers/` that was cut off in the middle.
+  /// Both must outlive this.
   Switch(const Dir& data_root, MigrationFolder& folder);
 
   /// Writes down what the steps below go by. Nothing that an engine looks at is changed. To be called once,

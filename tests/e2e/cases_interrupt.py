@@ -69,9 +69,12 @@ def roll_back(bench, source, target, lines):
     bench.check_all(bench.before, target)
 
 
-def dies_at_rename(bench, number, *arguments, renames="rename,renameat,renameat2"):
+def dies_at_rename(bench, number, *arguments, renames="rename,renameat,renameat2", flags=True):
     """Runs drover until its main thread's nth rename, which is not done. False: it ended before that. Each of
-    the system calls is counted for itself."""
+    the system calls is counted for itself. Without `flags`: on a filesystem that knows plain renames only, as zfs
+    before 2.2."""
+    if not flags:
+        renames = "rename,renameat"
     done = subprocess.run(
         [
             "strace",
@@ -80,9 +83,10 @@ def dies_at_rename(bench, number, *arguments, renames="rename,renameat,renameat2
             "-o",
             os.path.join(bench.place.run, "strace"),
             "-e",
-            "trace=" + renames,
+            "trace=rename,renameat,renameat2",
             "-e",
             "inject=%s:signal=SIGKILL:when=%d" % (renames, number),
+            *([] if flags else ["-e", "inject=renameat2:error=EINVAL"]),
             *bench.command(*arguments),
         ],
         stdout=subprocess.PIPE,
@@ -125,14 +129,24 @@ def each_rename_back(bench, source, target):
     bench.check_all(bench.before, bench.driver)
 
 
+def plain_renames(bench, source, target):
+    """There and back where renames take no flags, killed at each of them."""
+    require_strace()
+    killed(bench, source, target, 20)
+    die_at_every_rename(bench, "migrate", "--resume", "--yes", flags=False)
+    bench.check_all(bench.before, target)
+    die_at_every_rename(bench, "rollback", "--yes", flags=False)
+    bench.check_all(bench.before, bench.driver)
+
+
 def require_strace():
     if shutil.which("strace") is None:
         raise Skip("no strace, which kills a process at a given system call (Debian's package strace)")
 
 
-def die_at_every_rename(bench, *way):
+def die_at_every_rename(bench, *way, flags=True):
     for number in range(1, 61):
-        if not dies_at_rename(bench, number, *way):
+        if not dies_at_rename(bench, number, *way, flags=flags):
             return
     raise AssertionError("drover %s never comes to an end" % " ".join(way))
 
@@ -195,6 +209,13 @@ def cases():
             "kill/each-rename/back",
             "btrfs@btrfs",
             lambda bench: each_rename_back(bench, "btrfs@btrfs", "overlay2"),
+        )
+    )
+    found.append(
+        (
+            "kill/each-rename/plain",
+            "overlay2@btrfs",
+            lambda bench: plain_renames(bench, "overlay2@btrfs", "btrfs"),
         )
     )
     return found
