@@ -272,12 +272,17 @@ std::optional<Space> Devicemapper::space() const {
   };
   if (!options_.pool.empty()) {
     auto status = open_device_mapper() ? thin_pool_status(options_.pool) : std::nullopt;
-    if (!status) return std::nullopt;
+    if (!status) return Space{"the thin pool `" + options_.pool + "`, which is not active", 0};
     return Space{"the thin pool `" + options_.pool + "`",
                  usable(status->data_blocks * status->block_bytes,
                         (status->data_blocks - status->used_data_blocks) * status->block_bytes)};
   }
-  if (!options_.data_device.empty()) return std::nullopt;
+  if (!options_.data_device.empty()) {
+    Fd device(::open(options_.data_device.c_str(), O_RDONLY | O_CLOEXEC));
+    off_t bytes = device ? ::lseek(device.get(), 0, SEEK_END) : 0;
+    auto size = static_cast<std::uint64_t>(bytes > 0 ? bytes : 0);
+    return Space{"the thin pool's data device `" + options_.data_device + "`", usable(size, size)};
+  }
   struct statvfs fs;
   if (::statvfs(home_.substr(0, home_.rfind('/')).c_str(), &fs) != 0) return std::nullopt;
   std::uint64_t free = static_cast<std::uint64_t>(fs.f_bavail) * fs.f_frsize;

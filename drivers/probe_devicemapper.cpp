@@ -4,6 +4,7 @@
 #include "drivers/probes.hpp"
 #include "drivers/sys/dm_ioctl.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/thin_pool.hpp"
 
 namespace drover {
 
@@ -34,7 +35,11 @@ Probe probe_devicemapper(const std::string& data_root, const StorageOpts& storag
   Probe probe = guarded_probe(data_root, [&] { return try_device_mapper(); });
   std::string home = data_root + "/devicemapper";
   try {
-    probe.status = devicemapper_status(home, devicemapper_options_of(home, storage_opts));
+    DevicemapperOptions options = devicemapper_options_of(home, storage_opts);
+    if (probe.usable != Probe::Usable::no && options.on_pool_of_lvm() && !thin_pool_status(options.pool))
+      probe = not_usable("there is no thin pool `/dev/mapper/" + options.pool + "`", "asked device-mapper for its status",
+                         "is it active? For one of LVM's: lvchange --activate y VG/POOL");
+    probe.status = devicemapper_status(home, options);
   } catch (const Error& e) {
     probe = not_usable("its storage-opts are wrong", e.what(), "correct them");
   }
