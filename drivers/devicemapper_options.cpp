@@ -23,7 +23,7 @@ std::string lower(std::string_view text) {
 }
 
 [[noreturn]] void refuse(const std::string& option, const std::string& why) {
-  throw Error(ExitCode::usage, "the storage-opt `" + option + "` " + why, "correct it in --storage-opt");
+  throw Error(ExitCode::usage, "the storage-opt `" + option + "` " + why, "correct it: --storage-opt, or storage-opts in daemon.json");
 }
 
 std::uint64_t size_of(const std::string& option, std::string_view value) {

@@ -242,8 +242,8 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config)};
-  if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
   std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);
+  if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
   refuse_full_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
