@@ -16,6 +16,11 @@ namespace {
 constexpr const char* kInstall = "install OpenZFS (apt-get install zfsutils-linux zfs-dkms) and run modprobe zfs";
 
 Probe probe_parent(const std::string& parent, const std::string& found_by) {
+  // It takes the output of `zfs list` apart at blanks (go-zfs), and does not start.
+  if (parent.find(' ') != std::string::npos)
+    return not_usable("the engine cannot use a zfs filesystem with a blank in its name: `" + parent + "`",
+                      "`" + parent + "` is the one that " + found_by,
+                      "name another: zfs rename, or --storage-opt zfs.fsname=POOL/NAME");
   if (!zfs_exists(parent))
     return not_usable("there is no zfs filesystem `" + parent + "`, which " + found_by, "`zfs list` does not know it",
                       "make it: zfs create -o mountpoint=none '" + parent + "'");
