@@ -24,6 +24,12 @@ std::string human_count(std::uint64_t count) {
   return text;
 }
 
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
+  return text;
+}
+
 void InfoLines::line(int level, const std::string& key, const std::string& value) {
   out_ << std::string(static_cast<std::size_t>(level), ' ') << printable(key) << ": " << printable(value)
        << '\n';

@@ -11,6 +11,9 @@ namespace drover {
 /// "12,345"
 std::string human_count(std::uint64_t count);
 
+/// "a, b, c"
+std::string joined(const std::vector<std::string>& items);
+
 /// Lines in the manner of `docker info`: "Key: value", one blank of indentation a level. Foreign text comes
 /// out harmless for a terminal.
 class InfoLines {

@@ -15,7 +15,7 @@ namespace drover {
 
 namespace {
 
-std::string joined(const std::vector<std::string>& names) {
+std::string some_of(const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 10;
   std::string text;
   for (std::size_t i = 0; i < names.size() && i < kMost; ++i) text += (i ? ", " : "") + printable(names[i]);
@@ -30,8 +30,8 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
                     " was never touched");
   log_note("the data root goes back to " + from + " as it was before the migration; what was changed under " +
            to + " since is given up");
-  if (!made.containers.empty()) log_note("containers made since: " + joined(made.containers));
-  if (!made.images.empty()) log_note("images made since: " + joined(made.images));
+  if (!made.containers.empty()) log_note("containers made since: " + some_of(made.containers));
+  if (!made.images.empty()) log_note("images made since: " + some_of(made.images));
 }
 
 int run_rollback(Context& context) {

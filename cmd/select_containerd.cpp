@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "cmd/context.hpp"
+#include "cmd/render.hpp"
 #include "cmd/selection.hpp"
 #include "detect/containerd_config.hpp"
 #include "drivers/sys/error.hpp"
@@ -10,17 +11,11 @@ namespace drover {
 
 namespace {
 
-ContainerdConfig read_config(const Context& context) {
+ContainerdConfig containerd_config(const Context& context) {
   ContainerdConfig config = read_containerd_config("", context.config.value_or("/etc/containerd/config.toml"),
                                                    installed_containerd());
   if (context.data_root) config.root = *context.data_root;
   return config;
-}
-
-std::string joined(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item;
-  return text;
 }
 
 void add_remarks(Selection& selection, const ContainerdConfig& config) {
@@ -84,11 +79,11 @@ Ranking containerd_ranking(const SelectOptions& options, const Context& context)
                                                            {"btrfs", DriverKind::btrfs},
                                                            {"zfs", DriverKind::zfs},
                                                            {"native", DriverKind::vfs}};
-  return rank_on(read_config(context).root, {}, names, options.workload, std::nullopt);
+  return rank_on(containerd_config(context).root, {}, names, options.workload, std::nullopt);
 }
 
 Selection containerd_selection(const SelectOptions& options, const Context& context, const Ranking& ranking) {
-  ContainerdConfig config = read_config(context);
+  ContainerdConfig config = containerd_config(context);
   Selection selection{.choice = choose_snapshotter(ranking, options, config),
                       .current = config.snapshotter,
                       .current_source = config.configured ? config.path : "containerd's default",

@@ -7,7 +7,7 @@ namespace drover {
 
 namespace {
 
-PodmanConfig read_config(const Context& context) {
+PodmanConfig podman_config(const Context& context) {
   PodmanConfig config = read_podman_config("", PodmanEnvironment::of_this_process(), context.config);
   if (context.data_root) config.graph_root = *context.data_root;
   return config;
@@ -39,7 +39,7 @@ void add_remarks(Selection& selection, const PodmanConfig& config) {
 }  // namespace
 
 Ranking podman_ranking(const SelectOptions& options, const Context& context) {
-  return rank_on(read_config(context).graph_root, {},
+  return rank_on(podman_config(context).graph_root, {},
                  {{"overlay", DriverKind::overlay2},
                   {"btrfs", DriverKind::btrfs},
                   {"zfs", DriverKind::zfs},
@@ -50,7 +50,7 @@ Ranking podman_ranking(const SelectOptions& options, const Context& context) {
 Selection podman_selection(const SelectOptions& asked, const Context& context, const Ranking& ranking) {
   SelectOptions options = asked;
   if (options.driver == "overlay2") options.driver = "overlay";  // as containers/storage does
-  PodmanConfig config = read_config(context);
+  PodmanConfig config = podman_config(context);
   const NamedDriver& chosen = choose(ranking, options);
   Selection selection{.choice = chosen.name,
                       .current = config.driver.value_or(""),

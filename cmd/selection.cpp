@@ -8,12 +8,6 @@ namespace drover {
 
 namespace {
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::string usable_names(const Ranking& ranking) {
   std::vector<std::string> names;
   for (const NamedDriver& d : ranking.drivers)

@@ -10,6 +10,7 @@
 
 #include "detect/small_file.hpp"
 #include "detect/systemd_unit.hpp"
+#include "drivers/sys/process.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 
@@ -196,11 +197,6 @@ void add_sysvinit(const std::string& root, std::vector<DockerdCommand>& commands
     words.push_back({word, file});
   commands.push_back(make_command(words, environment, default_config_path(false, "", ""),
                                   [](const std::string& origin) { return origin; }));
-}
-
-std::string environment_value(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
 }
 
 }  // namespace

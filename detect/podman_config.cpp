@@ -10,6 +10,7 @@
 
 #include "detect/small_file.hpp"
 #include "detect/toml_edit.hpp"
+#include "drivers/sys/process.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 
@@ -18,11 +19,6 @@ namespace drover {
 namespace {
 
 const TomlPath kDriver = {"storage", "driver"};
-
-std::string environment_value(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
 
 std::string own_config_folder(const PodmanEnvironment& env) {
   return (env.xdg_config_home.empty() ? env.home + "/.config" : env.xdg_config_home) + "/containers";

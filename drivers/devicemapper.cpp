@@ -13,15 +13,15 @@
 #include <memory>
 #include <mutex>
 
-#include <sys/statvfs.h>
-
 #include "drivers/devicemapper_options.hpp"
 #include "drivers/devicemapper_records.hpp"
+#include "drivers/devicemapper_status.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/size_text.hpp"
 #include "drivers/sys/volume_grow.hpp"
 #include "drivers/sys/volume_mount.hpp"
 #include "drivers/thin_device_set.hpp"
@@ -81,7 +81,7 @@ class Devicemapper : public Driver {
   void make_home() override;
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
   void seal(const LayerId&) override;
-  bool limit_size(const LayerId&, std::uint64_t bytes) override;
+  std::optional<std::string> limit_size(const LayerId&, std::uint64_t bytes) override;
   void remove(const LayerId& id) override {
     require_layer_id(id);
     if (Dir::try_open(home_ + "/" + kRecords)) set().remove(id);
@@ -96,8 +96,10 @@ class Devicemapper : public Driver {
     if (!record || record->deleted) throw Error("layer " + id + " has no thin device");
     return *record;
   }
+  void require_engine_gone() const;
   ThinPool activate_pool() const;
   ThinDeviceSet& set();
+  void remove_from_outside_pool();
   std::unique_ptr<ThinVolume> mount_for_writing(const DeviceRecord&, const LayerId&);
   OpenLayer tree_of(std::shared_ptr<ThinVolume>, const LayerId&) const;
 
@@ -120,6 +122,10 @@ OpenLayer Devicemapper::tree_of(std::shared_ptr<ThinVolume> volume, const LayerI
 
 OpenLayer Devicemapper::open(const LayerId& id) const {
   DeviceRecord record = record_of(id);
+  // A running engine writes to it, and what is read beside it is neither its old state nor its new one.
+  if (std::string device = engine_device_name(Dir::open(home_), id); open_device_mapper() && dm_number(device))
+    throw Error(ExitCode::in_use, "the engine has " + describe_device(id) + " in use (`/dev/mapper/" + device + "`)",
+                "stop its container, and the engine; if a killed engine has left the device: dmsetup remove " + device);
   {
     std::lock_guard lock(mutex_);
     if (auto volume = open_[id].lock()) return tree_of(std::move(volume), id);
@@ -153,12 +159,18 @@ void Devicemapper::make_home() {
   set().ensure_base(options_);
 }
 
+/// The pool's files can be opened by one pool at a time.
+void Devicemapper::require_engine_gone() const {
+  if (std::string name = engine_pool_name(Dir::open(home_)); open_device_mapper() && dm_number(name))
+    throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
+                "a killed engine has left it: unmount its containers and run `dmsetup remove " + name + "`");
+}
+
 ThinPool Devicemapper::activate_pool() const {
   remove_stale_dm_devices();
   if (!options_.pool.empty()) return ThinPool::use(options_.pool);
-  if (std::string name = engine_pool_name(Dir::open(home_)); dm_number(name))
-    throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
-                "a killed engine has left it: unmount its containers and run `dmsetup remove " + name + "`");
+  require_engine_gone();
+  bool is_new = !Dir::open(home_ + "/" + kRecords).exists(kBaseDevice);
   auto part = [&](const std::string& device, const char* name) -> ThinPool::Place {
     if (device.empty()) {
       Dir files = Dir::open(home_).sub(kLoopFiles);
@@ -166,6 +178,10 @@ ThinPool Devicemapper::activate_pool() const {
     }
     Fd file(::open(device.c_str(), O_RDWR | O_CLOEXEC));
     if (!file) throw_errno("cannot open `" + device + "`");
+    // A mistyped name costs whatever is there.
+    if (std::string found = is_new ? signature_on(file.get(), device) : ""; !found.empty())
+      throw Error("`" + device + "` is not empty: it holds " + found,
+                  "if a thin pool shall take its place: wipefs --all " + device);
     return {std::move(file), device};
   };
   return ThinPool::make(part(options_.data_device, "data"), part(options_.metadata_device, "metadata"),
@@ -191,7 +207,7 @@ std::unique_ptr<ThinVolume> Devicemapper::mount_for_writing(const DeviceRecord& 
 
 OpenLayer Devicemapper::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
   require_layer_id(id);
-  DeviceRecord record = set().create(id, parent, 0);
+  DeviceRecord record = set().create(id, parent);
   std::shared_ptr<ThinVolume> volume = mount_for_writing(record, id);
   if (!volume->root.exists(kTree)) make_folder(volume->root, kTree, 0755, owner_.uid, owner_.gid);
   if (!volume->root.exists(kIdFile)) volume->root.write_new(kIdFile, id, 0600);
@@ -221,31 +237,50 @@ void Devicemapper::seal(const LayerId& id) {
   set().pool().require_room();
 }
 
-bool Devicemapper::limit_size(const LayerId& id, std::uint64_t bytes) {
+std::optional<std::string> Devicemapper::limit_size(const LayerId& id, std::uint64_t bytes) {
   DeviceRecord record = record_of(id);
-  bytes = bytes / 512 * 512;
-  if (bytes < record.size_bytes) return false;
-  if (bytes == record.size_bytes) return true;
+  bytes = bytes / kDmSector * kDmSector;
+  if (bytes < record.size_bytes)
+    return "a thin device cannot be smaller than the base device (dm.basesize), " + human_size(record.size_bytes);
+  if (bytes == record.size_bytes) return std::nullopt;
   record.size_bytes = bytes;
   write_device_record(Dir::open(home_ + "/" + kRecords), id, record);
   auto volume = mount_for_writing(record, id);
   grow_filesystem(volume->root, set().filesystem(), bytes);
   volume->root.sync_fs();
   set().pool().require_room();
-  return true;
+  return std::nullopt;
 }
 
 void Devicemapper::remove_home() {
   auto home = Dir::try_open(home_);
   if (!home) return;
   // A pool in files goes with the files; from one of LVM's only the devices that are ours go.
-  if (!options_.on_loop_files() && home->try_sub(kRecords)) set().remove_all();
+  if (!options_.on_loop_files() && home->try_sub(kRecords)) remove_from_outside_pool();
   close();
   remove_stale_dm_devices();
-  if (std::string name = engine_pool_name(*home); open_device_mapper() && dm_number(name))
-    throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
-                "unmount its containers and run `dmsetup remove " + name + "`");
+  require_engine_gone();
   folder_above(home_).remove_tree(name_of(home_));
+}
+
+/// Where a pool is gone, or takes no changes any more, or is another by now, that is said: it is no reason to keep the
+/// home for ever.
+void Devicemapper::remove_from_outside_pool() {
+  std::string ids = recorded_device_ids(Dir::open(home_ + "/" + kRecords));
+  if (ids.empty() && !set_) return;
+  std::string why;
+  try {
+    ThinDeviceSet& devices = set();
+    if (devices.pool().status().mode == "rw" || devices.pool().status().mode == "out_of_data_space")
+      return devices.remove_all();
+    why = "it takes no changes (" + devices.pool().status().mode + ")";
+  } catch (const Error& e) {
+    auto system = dynamic_cast<const SystemError*>(&e);
+    if (e.code() == ExitCode::in_use || (system && system->number() == EBUSY)) throw;
+    why = e.what();
+  }
+  log_warning("devices stay in the thin pool `" + (options_.pool.empty() ? options_.data_device : options_.pool) +
+              "`: " + why + ". They have the IDs " + ids + " (dmsetup message POOL 0 \"delete ID\")");
 }
 
 void Devicemapper::close() {
@@ -262,34 +297,7 @@ void Devicemapper::close() {
   ThinPool::release(set->take_pool());
 }
 
-/// What a pool can take of layers: the engine wants a part of it free, and base's filesystem is in it.
-std::optional<Space> Devicemapper::space() const {
-  constexpr std::uint64_t kFilesystemShare = 40;  // ext4's inode tables and journal, of a device's size
-  std::uint64_t base = options_.base_bytes / kFilesystemShare + (128 << 20);
-  auto usable = [&](std::uint64_t total, std::uint64_t free) {
-    std::uint64_t kept = total / 100 * options_.min_free_percent + base;
-    return free > kept ? free - kept : 0;
-  };
-  if (!options_.pool.empty()) {
-    auto status = open_device_mapper() ? thin_pool_status(options_.pool) : std::nullopt;
-    if (!status) return Space{"the thin pool `" + options_.pool + "`, which is not active", 0};
-    return Space{"the thin pool `" + options_.pool + "`",
-                 usable(status->data_blocks * status->block_bytes,
-                        (status->data_blocks - status->used_data_blocks) * status->block_bytes)};
-  }
-  if (!options_.data_device.empty()) {
-    Fd device(::open(options_.data_device.c_str(), O_RDONLY | O_CLOEXEC));
-    off_t bytes = device ? ::lseek(device.get(), 0, SEEK_END) : 0;
-    auto size = static_cast<std::uint64_t>(bytes > 0 ? bytes : 0);
-    return Space{"the thin pool's data device `" + options_.data_device + "`", usable(size, size)};
-  }
-  struct statvfs fs;
-  if (::statvfs(home_.substr(0, home_.rfind('/')).c_str(), &fs) != 0) return std::nullopt;
-  std::uint64_t free = static_cast<std::uint64_t>(fs.f_bavail) * fs.f_frsize;
-  std::uint64_t in_pool = usable(options_.loop_data_bytes, options_.loop_data_bytes);
-  if (in_pool < free) return Space{"a thin pool of the size of dm.loopdatasize", in_pool};
-  return Space{"the filesystem of `" + home_.substr(0, home_.rfind('/')) + "`", free > base ? free - base : 0};
-}
+std::optional<Space> Devicemapper::space() const { return devicemapper_space(folder_above(home_).path(), options_); }
 
 }  // namespace
 

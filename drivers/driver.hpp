@@ -42,6 +42,13 @@ struct Probe {
 struct OpenLayer {
   Dir root;
   std::shared_ptr<void> keep;
+
+  OpenLayer() = default;
+  OpenLayer(Dir directory, std::shared_ptr<void> what) : root(std::move(directory)), keep(std::move(what)) {}
+  OpenLayer(OpenLayer&&) = default;
+  OpenLayer& operator=(OpenLayer&&) = default;
+  /// The directory is closed before what it is on goes.
+  ~OpenLayer() { root = Dir(); }
 };
 
 struct CreateOptions {
@@ -90,7 +97,7 @@ class Driver {
 
   /// Whether the layers lie outside of the home's folder, so that a rename of it does not take them along.
   virtual bool layers_outside() const noexcept { return false; }
-  /// Where the layers take their room; nothing if that is the data root's filesystem.
+  /// Where the layers take their room, and how much there is; nothing if that is all the data root's filesystem has.
   virtual std::optional<Space> space() const { return std::nullopt; }
   /// What was set on single layers by hand and no other driver can hold ("refquota=5368709120").
   virtual std::map<LayerId, std::vector<std::string>> own_settings() const { return {}; }
@@ -121,9 +128,10 @@ class Driver {
   /// Removes the whole home: layers, then the home itself. Gone already is success.
   virtual void remove_home() = 0;
 
-  /// Whether a layer can have a limit of its size, and the setting of it. False if it holds more already.
+  /// Whether a layer can have a limit of its size, and the setting of it. Returns why this one cannot be set; nothing
+  /// if it is.
   virtual bool limits_size() const noexcept { return false; }
-  virtual bool limit_size(const LayerId&, std::uint64_t /*bytes*/) { return false; }
+  virtual std::optional<std::string> limit_size(const LayerId&, std::uint64_t /*bytes*/) { return "no driver's limit"; }
 
   // Of a home whose layers lie outside. Called around the renames of a switch, perhaps again after a crash; all
   // of them are idempotent.

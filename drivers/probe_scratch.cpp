@@ -17,14 +17,14 @@ namespace drover {
 
 namespace {
 
-constexpr std::string_view kPrefix = ".drover-probe-";
+constexpr std::string_view kTrialPrefix = ".drover-probe-";
 constexpr int kTries = 100;
 
 std::string random_name() {
   std::uint64_t number = 0;
   if (::getrandom(&number, sizeof number, 0) != sizeof number) throw_errno("cannot get random bytes");
   std::ostringstream name;
-  name << kPrefix << std::hex << number;
+  name << kTrialPrefix << std::hex << number;
   return name.str();
 }
 
@@ -77,7 +77,7 @@ Scratch::~Scratch() {
 
 void Scratch::remove_stale() const {
   for (const auto& entry : parent_.list()) {
-    if (!entry.name.starts_with(kPrefix)) continue;
+    if (!entry.name.starts_with(kTrialPrefix)) continue;
     auto stale = parent_.try_sub(entry.name);
     if (!stale || stale->stat().st_uid != ::geteuid() || ::flock(stale->fd(), LOCK_EX | LOCK_NB) != 0)
       continue;

@@ -2,10 +2,11 @@
 
 #include <sys/mount.h>
 
-#include <algorithm>
+#include <map>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/process.hpp"
 #include "drivers/sys/volume_mount.hpp"
 
@@ -19,7 +20,7 @@ std::string transaction_name(const std::string& name) { return name == kBaseDevi
 void run(std::vector<std::string> argv) {
   ProcessResult result = run_process(argv);
   if (result.exit_code == 0) return;
-  std::string said = result.err.substr(0, result.err.find('\n'));
+  std::string said = printable(std::string_view(result.err).substr(0, result.err.find('\n')));
   throw Error("`" + argv[0] + "` fails on `" + argv.back() + "` (exit code " + std::to_string(result.exit_code) +
               "): " + said);
 }
@@ -28,8 +29,22 @@ std::string require_program(const char* name, const char* package) {
   auto path = find_program(name);
   if (!path)
     throw Error(ExitCode::not_usable, std::string("the program ") + name + " is not installed",
-                std::string("install it (apt-get install ") + package + "), or choose the other: --storage-opt dm.fs=");
+                std::string("install it (apt-get install ") + package + "), or choose the other filesystem: --storage-opt dm.fs=xfs or dm.fs=ext4");
   return *path;
+}
+
+/// Base's and the layers' records. A damaged one is told of: it costs a device, not all that could be done.
+std::map<std::string, DeviceRecord> readable_records(const Dir& metadata) {
+  std::map<std::string, DeviceRecord> records;
+  for (const DirEntry& entry : metadata.list()) {
+    if (entry.name != kBaseDevice && !is_layer_id(entry.name)) continue;
+    try {
+      if (auto record = read_device_record(metadata, entry.name)) records.emplace(entry.name, *record);
+    } catch (const Error& e) {
+      log_warning(e.what());
+    }
+  }
+  return records;
 }
 
 /// The engine's choice where nothing is asked for: xfs, if it can be made and mounted.
@@ -43,18 +58,51 @@ std::string default_filesystem() {
 
 ThinDeviceSet::ThinDeviceSet(Dir metadata, ThinPool pool) : metadata_(std::move(metadata)), pool_(std::move(pool)) {
   transaction_id_ = pool_.status().transaction_id;
-  if (auto open = read_transaction(metadata_); open && open->open_id > transaction_id_) {
-    log_detail("taking back an unfinished change to the thin pool");
-    pool_.remove(open->device_id);
-    std::string name = open->layer.empty() ? kBaseDevice : open->layer;
-    if (metadata_.exists(name)) metadata_.unlink(name);
-    metadata_.unlink("transaction-metadata");
-    metadata_.sync();
-  }
   set_ = read_device_set(metadata_);
-  for (const DirEntry& entry : metadata_.list())
-    if (entry.name == kBaseDevice || is_layer_id(entry.name))
-      if (auto record = read_device_record(metadata_, entry.name)) used_ids_.insert(record->device_id);
+  for (const auto& [name, record] : readable_records(metadata_)) used_ids_.insert(record.device_id);
+  require_own_pool();
+  take_back_unfinished();
+}
+
+/// A pool may have been made anew under the name of the one that the records are about.
+void ThinDeviceSet::require_own_pool() const {
+  auto not_ours = [&](const std::string& why) {
+    return Error("the thin pool `" + pool_.name() + "` is not the one that `" + metadata_.path() + "` is about: " + why,
+                 "nothing of it was changed; its devices are somebody else's");
+  };
+  for (const auto& [name, record] : readable_records(metadata_))
+    if (record.transaction_id > transaction_id_ + 1)
+      throw not_ours("its transaction ID is " + std::to_string(transaction_id_) + ", that of " + name + " is " +
+                     std::to_string(record.transaction_id));
+  auto base = read_device_record(metadata_, kBaseDevice);
+  // The engine asks the same (verifyBaseDeviceUUIDFS).
+  if (base && base->initialized && !set_.base_uuid.empty()) {
+    std::string filesystem;
+    try {
+      DmDevice device = pool_.activate(base->device_id, base->size_bytes, true);
+      if (!filesystem_on(device.fd(), "the base device").empty())
+        filesystem = filesystem_uuid(device.fd(), "the base device");
+    } catch (const SystemError& e) {
+      if (e.number() != ENODATA) throw;
+      if (used_ids_.size() == 1) return;  // base is gone, and its record was about to go: remove_all was cut
+      throw not_ours("it has no base device");
+    }
+    if (filesystem != set_.base_uuid) throw not_ours("its base device has another filesystem");
+  } else if (std::uint64_t used = pool_.status().used_data_blocks; !base && used != 0 && read_transaction(metadata_)) {
+    throw not_ours("it has " + std::to_string(used) + " used blocks, and no base device is recorded");
+  }
+}
+
+void ThinDeviceSet::take_back_unfinished() {
+  auto open = read_transaction(metadata_);
+  if (!open || open->open_id <= transaction_id_) return;
+  log_detail("taking back an unfinished change to the thin pool");
+  pool_.remove(open->device_id);
+  std::string name = open->layer.empty() ? kBaseDevice : open->layer;
+  if (metadata_.exists(name)) metadata_.unlink(name);
+  metadata_.unlink("transaction-metadata");
+  metadata_.sync();
+  used_ids_.erase(open->device_id);
 }
 
 void ThinDeviceSet::ensure_base(const DevicemapperOptions& options) {
@@ -63,14 +111,15 @@ void ThinDeviceSet::ensure_base(const DevicemapperOptions& options) {
   if (base && base->initialized && !base->deleted) return;
   if (base) drop(kBaseDevice, base->device_id);
   ThinPoolStatus status = pool_.status();
-  // The engine asks the same of a pool that it is given (checkThinPool).
-  if (used_ids_.empty() && status.used_data_blocks != 0)
-    throw Error("the thin pool `" + pool_.name() + "` is in use: it has " + std::to_string(status.used_data_blocks) +
-                    " used blocks",
-                "name an empty one: --storage-opt dm.thinpooldev=/dev/mapper/NAME");
+  // The engine takes a pool only if it was never used (checkThinPool).
+  if (!base && (status.used_data_blocks != 0 || status.transaction_id != 0))
+    throw Error("the thin pool `" + pool_.name() + "` is or was in use: it has " +
+                    std::to_string(status.used_data_blocks) + " used blocks and the transaction ID " +
+                    std::to_string(status.transaction_id),
+                "no engine takes such a pool; name a new one: --storage-opt dm.thinpooldev=/dev/mapper/NAME");
   set_.base_filesystem = options.filesystem.empty() ? default_filesystem() : options.filesystem;
   write_device_set(metadata_, set_);
-  DeviceRecord made = add(kBaseDevice, options.base_bytes / 512 * 512, nullptr);
+  DeviceRecord made = add(kBaseDevice, options.base_bytes / kDmSector * kDmSector, nullptr);
   make_filesystem(made, options);
   made.initialized = true;
   write_device_record(metadata_, kBaseDevice, made);
@@ -104,28 +153,45 @@ std::uint32_t ThinDeviceSet::free_device_id() {
 }
 
 DeviceRecord ThinDeviceSet::add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin) {
+  if (unusable_) throw Error("the thin pool `" + pool_.name() + "` has a device that drover could neither use nor remove");
   pool_.require_room();
   DeviceRecord record{.size_bytes = size_bytes, .transaction_id = transaction_id_ + 1};
-  for (;;) {
-    record.device_id = free_device_id();
-    write_transaction(metadata_, {record.transaction_id, transaction_name(name), record.device_id});
-    try {
-      if (origin)
-        pool_.snapshot(record.device_id, origin->device_id);
-      else
-        pool_.create(record.device_id);
-      break;
-    } catch (const SystemError& e) {
-      // A device of this pool that has no record: somebody else's, which is left alone.
-      if (e.number() != EEXIST) throw;
-      used_ids_.insert(record.device_id);
-    }
+  record.device_id = free_device_id();
+  write_transaction(metadata_, {record.transaction_id, transaction_name(name), record.device_id});
+  try {
+    if (origin)
+      pool_.snapshot(record.device_id, origin->device_id);
+    else
+      pool_.create(record.device_id);
+  } catch (const SystemError& e) {
+    if (e.number() != EEXIST) throw;
+    metadata_.unlink("transaction-metadata");  // or whoever comes next would remove it
+    throw Error("the thin pool `" + pool_.name() + "` has a device " + std::to_string(record.device_id) +
+                    " that no record of `" + metadata_.path() + "` tells of",
+                "somebody else uses the pool, too; name one that is the engine's alone");
   }
-  write_device_record(metadata_, name, record);
-  pool_.set_transaction_id(transaction_id_, record.transaction_id);
+  try {
+    write_device_record(metadata_, name, record);
+    pool_.set_transaction_id(transaction_id_, record.transaction_id);
+  } catch (...) {
+    take_back(name, record.device_id);
+    throw;
+  }
   transaction_id_ = record.transaction_id;
   used_ids_.insert(record.device_id);
   return record;
+}
+
+/// The next change to the pool overwrites what tells that this one was not finished.
+void ThinDeviceSet::take_back(const std::string& name, std::uint32_t device_id) noexcept {
+  unusable_ = true;
+  try {
+    pool_.remove(device_id);
+    if (metadata_.exists(name)) metadata_.unlink(name);
+    unusable_ = false;
+  } catch (const std::exception& e) {
+    log_warning(e.what());
+  }
 }
 
 void ThinDeviceSet::drop(const std::string& name, std::uint32_t device_id) {
@@ -138,12 +204,12 @@ void ThinDeviceSet::drop(const std::string& name, std::uint32_t device_id) {
   used_ids_.erase(device_id);
 }
 
-DeviceRecord ThinDeviceSet::create(const LayerId& id, const std::optional<LayerId>& parent, std::uint64_t size_bytes) {
+DeviceRecord ThinDeviceSet::create(const LayerId& id, const std::optional<LayerId>& parent) {
   std::lock_guard lock(mutex_);
   auto origin = read_device_record(metadata_, parent ? *parent : kBaseDevice);
   if (!origin || origin->deleted) throw Error("there is no thin device of layer " + parent.value_or("(base)"));
   if (metadata_.exists(id)) throw Error("there is a thin device of layer " + id + " already");
-  return add(id, std::max(size_bytes / 512 * 512, origin->size_bytes), &*origin);
+  return add(id, origin->size_bytes, &*origin);
 }
 
 void ThinDeviceSet::remove(const LayerId& id) {
@@ -153,19 +219,28 @@ void ThinDeviceSet::remove(const LayerId& id) {
 
 void ThinDeviceSet::remove_all() {
   std::lock_guard lock(mutex_);
-  for (const DirEntry& entry : metadata_.list())
-    if (is_layer_id(entry.name))
-      if (auto record = read_device_record(metadata_, entry.name)) drop(entry.name, record->device_id);
+  for (const auto& [name, record] : readable_records(metadata_))
+    if (name != kBaseDevice) drop(name, record.device_id);
   // Base's record goes last: without one the pool is not known for ours.
   auto base = read_device_record(metadata_, kBaseDevice);
   if (!base) return;
   pool_.remove(base->device_id);
-  // The engine takes a pool only with this ID.
-  if (transaction_id_ != 0 && pool_.status().used_data_blocks == 0) {
-    pool_.set_transaction_id(transaction_id_, 0);
-    transaction_id_ = 0;
-  }
+  // The engine takes a pool only with this ID, which it had before base was made.
+  if (transaction_id_ != 0) pool_.set_transaction_id(transaction_id_, 0);
+  transaction_id_ = 0;
   metadata_.unlink(kBaseDevice);
+}
+
+std::string recorded_device_ids(const Dir& metadata) {
+  std::set<std::uint32_t> ids;
+  for (const auto& [name, record] : readable_records(metadata)) ids.insert(record.device_id);
+  std::string text;
+  for (auto id = ids.begin(); id != ids.end();) {
+    std::uint32_t first = *id, last = first;
+    while (++id != ids.end() && *id == last + 1) last = *id;
+    text += (text.empty() ? "" : ",") + std::to_string(first) + (last > first ? "-" + std::to_string(last) : "");
+  }
+  return text;
 }
 
 }  // namespace drover

@@ -17,7 +17,8 @@ namespace drover {
 /// and takes it back. Several threads may use one at once.
 class ThinDeviceSet {
  public:
-  /// Takes back what was not finished. `metadata`: the home's folder of records.
+  /// Takes back what was not finished. `metadata`: the home's folder of records. Throws Error, and has changed nothing,
+  /// if the pool is not the one that the records are about: its devices may be somebody else's.
   ThinDeviceSet(Dir metadata, ThinPool pool);
 
   const ThinPool& pool() const { return pool_; }
@@ -27,8 +28,8 @@ class ThinDeviceSet {
   /// Makes the device that all others start from, with its filesystem, unless it is there. Throws Error for a pool
   /// that is in use by somebody else.
   void ensure_base(const DevicemapperOptions&);
-  /// A snapshot of `parent` (none: base) for a layer; `size_bytes` counts where it is more than the parent's.
-  DeviceRecord create(const LayerId&, const std::optional<LayerId>& parent, std::uint64_t size_bytes);
+  /// A snapshot of `parent` (none: base) for a layer.
+  DeviceRecord create(const LayerId&, const std::optional<LayerId>& parent);
   /// Removes the layer's device and record. Gone already is success.
   void remove(const LayerId&);
   /// Removes all devices that have a record, and leaves the pool as it was before the first.
@@ -38,8 +39,11 @@ class ThinDeviceSet {
   const std::string& filesystem() const { return set_.base_filesystem; }
 
  private:
+  void require_own_pool() const;
+  void take_back_unfinished();
   std::uint32_t free_device_id();
   DeviceRecord add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin);
+  void take_back(const std::string& name, std::uint32_t device_id) noexcept;
   void drop(const std::string& name, std::uint32_t device_id);
   void make_filesystem(const DeviceRecord&, const DevicemapperOptions&);
 
@@ -49,6 +53,10 @@ class ThinDeviceSet {
   std::mutex mutex_;
   std::uint64_t transaction_id_ = 0;
   std::set<std::uint32_t> used_ids_;
+  bool unusable_ = false;  ///< a device was made that no record tells of
 };
+
+/// The IDs of all devices that have a readable record, as "1-4,7", for an admin who has to remove them by hand.
+std::string recorded_device_ids(const Dir& metadata);
 
 }  // namespace drover

@@ -1,12 +1,14 @@
 #include "drivers/thin_pool.hpp"
 
 #include <linux/fs.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <sstream>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -21,8 +23,8 @@ bool read_pair(std::istream& in, std::uint64_t& used, std::uint64_t& total) {
 ThinPoolStatus parse_status(const std::string& name, const DmTarget& line) {
   ThinPoolStatus status;
   if (line.type != "thin-pool")
-    throw Error("the device `" + name + "` is no thin pool, but of type " + line.type,
-                "dm.thinpooldev must name a pool: dmsetup ls --target thin-pool");
+    throw Error("the device `" + name + "` is no thin pool, but of type " + printable(line.type),
+                "dm.thinpooldev must name a pool that has no volumes of LVM's yet: dmsetup ls --target thin-pool");
   std::istringstream in(line.parameters);
   std::string held_root, word;
   if (line.parameters.starts_with("Fail")) {
@@ -31,7 +33,7 @@ ThinPoolStatus parse_status(const std::string& name, const DmTarget& line) {
   }
   if (!(in >> status.transaction_id) || !read_pair(in, status.used_metadata_blocks, status.metadata_blocks) ||
       !read_pair(in, status.used_data_blocks, status.data_blocks) || !(in >> held_root >> status.mode))
-    throw Error("the pool `" + name + "` has a status that drover does not understand: " + line.parameters);
+    throw Error("the pool `" + name + "` has a status that drover does not understand: " + printable(line.parameters));
   while (in >> word) status.needs_check |= word == "needs_check";
   if (status.data_blocks > 0) status.block_bytes = line.sectors / status.data_blocks * kDmSector;
   return status;
@@ -48,6 +50,19 @@ std::string counts(std::uint64_t used, std::uint64_t total) {
 }
 
 }  // namespace
+
+void require_unattached(const Fd& file, const std::string& path, int how) {
+  // A killed drover's devices go when what it has started ends, mkfs for one; no event tells when that is.
+  constexpr int kTries = 1000;
+  constexpr timespec kPause{0, 10'000'000};
+  for (int i = 0; ::flock(file.get(), how | LOCK_NB) != 0; ++i) {
+    if (errno != EWOULDBLOCK) throw_errno("cannot lock `" + path + "`");
+    if (i == kTries)
+      throw Error(ExitCode::in_use, "`" + path + "` is in use by a pool that another drover has made",
+                  "`dmsetup ls --tree` and `losetup --list` tell of it; try again once it is gone");
+    ::nanosleep(&kPause, nullptr);
+  }
+}
 
 std::optional<ThinPoolStatus> thin_pool_status(const std::string& name) {
   auto lines = dm_status(name);
@@ -87,6 +102,7 @@ ThinPool ThinPool::make(Place data, Place metadata, std::uint64_t block_bytes) {
     std::uint64_t bytes = S_ISBLK(st.st_mode) ? device_bytes(place->file.get(), place->path)
                                               : static_cast<std::uint64_t>(st.st_size);
     if (!S_ISBLK(st.st_mode)) {
+      require_unattached(place->file, place->path, LOCK_EX);
       pool.loops_.push_back(LoopDevice::attach(place->file.get(), false, place->path));
       device = pool.loops_.back().device();
     }
@@ -147,8 +163,8 @@ void ThinPool::require_room() const {
   if (now.mode == "ro" && now.used_metadata_blocks + 1 >= now.metadata_blocks)
     throw Error(pool + "has no room for metadata: " + counts(now.used_metadata_blocks, now.metadata_blocks) +
                     " blocks are used",
-                "the source is untouched; `drover rollback` removes the copy. Then give it more: --storage-opt "
-                "dm.loopmetadatasize=SIZE, or lvextend --poolmetadatasize for a pool of LVM's");
+                "the source is untouched; `drover rollback` gives the copy up. Then give it more: --storage-opt "
+                "dm.loopmetadatasize=SIZE; a pool of LVM's needs lvconvert --repair and lvextend --poolmetadatasize");
   if (now.mode != "rw")
     throw Error(pool + "takes no more writes (" + now.mode + (now.needs_check ? ", needs_check" : "") + "): " +
                     counts(now.used_data_blocks, now.data_blocks) + " data blocks and " +

@@ -20,6 +20,10 @@ struct ThinPoolStatus {
   bool needs_check = false;
 };
 
+/// A pool's file is on one loop device at a time: waits until no other drover's pool has it, and takes it for as long as
+/// this file is open, here or by a loop device. `how`: LOCK_EX or LOCK_SH. Throws Error (in_use).
+void require_unattached(const Fd& file, const std::string& path, int how);
+
 /// Nothing if there is no device of this name; throws Error if it is no thin pool.
 std::optional<ThinPoolStatus> thin_pool_status(const std::string& name);
 
@@ -44,7 +48,7 @@ class ThinPool {
   void set_transaction_id(std::uint64_t from, std::uint64_t to) const;
   DmDevice activate(std::uint32_t device, std::uint64_t size_bytes, bool read_only) const;
 
-  /// Throws Error that names what the pool lacks, if it takes no more writes or soon will not.
+  /// Throws Error that names what the pool lacks, if it takes no more writes.
   void require_room() const;
   /// Takes a pool of our own apart; returns once it is gone.
   static void release(ThinPool);

@@ -1,6 +1,7 @@
 #include "drivers/thin_reader.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,13 +74,18 @@ ThinVolume::~ThinVolume() {
   if (copy && copy_from) copy_from->give_back(std::move(*copy));
 }
 
-std::string engine_pool_name(const Dir& home) {
+std::string engine_device_name(const Dir& home, const LayerId& id) {
   struct stat st = home.stat();
   // The engine takes the device number apart by arithmetic of its own.
   std::uint64_t device = st.st_dev, major = (device >> 8) & 0xfff, minor = (device & 0xff) | ((device >> 12) & 0xfff00);
-  return "docker-" + std::to_string(major) + ":" + std::to_string(minor) + "-" + std::to_string(st.st_ino) + "-pool";
+  return "docker-" + std::to_string(major) + ":" + std::to_string(minor) + "-" + std::to_string(st.st_ino) + "-" + id;
 }
 
+std::string engine_pool_name(const Dir& home) { return engine_device_name(home, "pool"); }
+
+namespace {
+
+/// Mounts a device read-only. EROFS as a value: its journal wants replay, which a read-only device does not allow.
 std::optional<Dir> mount_read_only(const std::string& path, int device, const std::string& what) {
   std::string filesystem = filesystem_on(device, what);
   if (filesystem.empty())
@@ -91,6 +97,8 @@ std::optional<Dir> mount_read_only(const std::string& path, int device, const st
     throw;
   }
 }
+
+}  // namespace
 
 std::unique_ptr<ThinVolume> ThinReader::open(const DeviceRecord& record, const ThinPool* pool, const std::string& what) {
   if (!pool) {
@@ -149,6 +157,7 @@ std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
   std::string metadata_path, data_path;
   Fd metadata_file = open_part(options_.metadata_device, "metadata", metadata_path);
   Fd data = open_part(options_.data_device, "data", data_path);
+  require_unattached(metadata_file, metadata_path, LOCK_SH);
   struct stat st;
   if (::fstat(data.get(), &st) != 0) throw_errno("cannot look at `" + data_path + "`");
   ThinMetadata metadata(std::move(metadata_file), metadata_path);

@@ -29,11 +29,9 @@ struct ThinVolume {
   ~ThinVolume();
 };
 
-/// The name that the engine gives the pool of this home: from the home's device and inode.
+/// The names that the engine gives the pool of this home and a layer's device: from the home's device and inode.
 std::string engine_pool_name(const Dir& home);
-
-/// Mounts a device read-only. EROFS as a value: its journal wants replay, which a read-only device does not allow.
-std::optional<Dir> mount_read_only(const std::string& path, int device, const std::string& what);
+std::string engine_device_name(const Dir& home, const LayerId&);
 
 /// Reads thin devices without a write to them or to their pool. There are three ways, the first that works is taken:
 /// - the pool is active (LVM's; or a killed engine's): a thin device is activated on it, read-only;

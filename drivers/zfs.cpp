@@ -58,7 +58,7 @@ void destroy_all(Layers layers) {
     });
     if (leaf == layers.end()) throw Error("zfs lists filesystems that are clones of each other in a circle");
     try {
-      zfs_destroy(leaf->second.name, true);
+      zfs_destroy(leaf->second.name);
     } catch (const Error& e) {
       if (!e.hint().empty()) throw;
       throw Error(e.what(), "has it a clone elsewhere (zfs list -o name,origin)? `zfs promote CLONE` sets that free. Is it "
@@ -66,6 +66,11 @@ void destroy_all(Layers layers) {
     }
     layers.erase(leaf);
   }
+}
+
+/// The filesystem that layers were made in, empty by now but for snapshots: of others, who make one of everything.
+void destroy_work(const ZfsRecord& record) {
+  if (zfs_exists(record.work_name())) zfs_destroy(record.work_name());
 }
 
 class Zfs : public Driver {
@@ -104,7 +109,7 @@ class Zfs : public Driver {
   void remove_home() override;
 
   bool limits_size() const noexcept override { return true; }
-  bool limit_size(const LayerId&, std::uint64_t bytes) override;
+  std::optional<std::string> limit_size(const LayerId&, std::uint64_t bytes) override;
   void settle() override;
   void claim(const std::vector<LayerId>&) override;
   void release() override;
@@ -203,8 +208,10 @@ void Zfs::make_home() {
     record->write(home);
     layers_.reset();
   }
+  // The third is known to what makes snapshots by the clock.
   if (!zfs_exists(record->work_name()))
-    zfs_create(record->work_name(), {{"mountpoint", "none"}, {"canmount", "off"}});
+    zfs_create(record->work_name(),
+               {{"mountpoint", "none"}, {"canmount", "off"}, {"com.sun:auto-snapshot", "false"}});
   zfs_defer_snapshots(record->work_name());
 }
 
@@ -248,20 +255,24 @@ void Zfs::remove(const LayerId& id) {
 void Zfs::remove_home() {
   std::lock_guard lock(mutex_);
   if (auto record = ZfsRecord::read(home_)) {
+    if (!record->layers.empty() && !zfs_exists(record->parent))
+      throw Error("the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_ + "`, is not there",
+                  "import its pool under that name (zpool import), or give the filesystem that name again (zfs rename)");
     destroy_all(known());
-    if (!record->work.empty() && zfs_exists(record->work_name())) zfs_destroy(record->work_name(), false);
+    if (!record->work.empty()) destroy_work(*record);
   }
   layers_.reset();
   folder_above(home_).remove_tree(name_of(home_));
 }
 
-bool Zfs::limit_size(const LayerId& id, std::uint64_t bytes) {
+std::optional<std::string> Zfs::limit_size(const LayerId& id, std::uint64_t bytes) {
+  std::string name = require(id).name;
   try {
-    zfs_set(require(id).name, "quota", std::to_string(bytes));
-    return true;
+    zfs_set(name, "quota", std::to_string(bytes));
+    return std::nullopt;
   } catch (const Error& e) {
-    log_detail(e.what());
-    return false;
+    if (!zfs_exists(name)) throw;
+    return e.what();
   }
 }
 
@@ -274,7 +285,7 @@ void Zfs::settle() {
   for (const auto& [id, filesystem] : staged) record->layers.insert_or_assign(id, filesystem.guid);
   record->write(home);
   for (const auto& [id, filesystem] : staged) zfs_rename(filesystem.name, record->parent + "/" + id);
-  if (zfs_exists(record->work_name())) zfs_destroy(record->work_name(), false);
+  destroy_work(*record);
   record->work.clear();
   record->write(home);
   layers_.reset();

@@ -13,7 +13,7 @@ namespace drover {
 namespace {
 
 constexpr std::size_t kLongestName = 255;  // ZFS_MAX_DATASET_NAME_LEN without its final zero byte
-constexpr const char* kNone = "-";         // what a property without a value is printed as
+constexpr const char* kUnset = "-";         // what a property without a value is printed as
 constexpr const char* kListColumns = "name,guid,origin,snapdir";
 
 std::vector<std::string_view> split(std::string_view text, char at) {
@@ -44,7 +44,7 @@ const std::string& checked(const std::string& filesystem) {
   return filesystem;
 }
 
-ProcessResult run(const std::vector<std::string>& arguments) {
+ProcessResult run_zfs(const std::vector<std::string>& arguments) {
   auto program = find_program("zfs");
   if (!program) throw Error("the program zfs is not installed", "apt-get install zfsutils-linux");
   std::vector<std::string> argv{*program};
@@ -59,14 +59,14 @@ ProcessResult run(const std::vector<std::string>& arguments) {
 }
 
 std::string require(const std::vector<std::string>& arguments) {
-  ProcessResult result = run(arguments);
+  ProcessResult result = run_zfs(arguments);
   if (result.exit_code != 0) fail(arguments, result);
   return std::move(result.out);
 }
 
 /// The output of a list, or nothing where the filesystem that it is about does not exist.
 std::optional<std::string> list_if_exists(const std::vector<std::string>& arguments) {
-  ProcessResult result = run(arguments);
+  ProcessResult result = run_zfs(arguments);
   if (result.exit_code == 0) return std::move(result.out);
   if (result.err.find("dataset does not exist") != std::string::npos ||
       result.err.find("no such pool") != std::string::npos)
@@ -102,7 +102,7 @@ std::string take_snapshot(const std::string& filesystem) {
   ProcessResult result;
   for (int i = 0; i < kTries; ++i) {
     arguments.back() = filesystem + "@" + snapshot_name();
-    result = run(arguments);
+    result = run_zfs(arguments);
     if (result.exit_code == 0) return arguments.back();
     if (result.err.find("dataset already exists") == std::string::npos) break;
   }
@@ -129,7 +129,7 @@ std::vector<ZfsFilesystem> parse_zfs_list(std::string_view output) {
   std::vector<ZfsFilesystem> found;
   for (const auto& row : rows(output, 4)) {
     ZfsFilesystem filesystem{std::string(row[0]), std::string(row[1]), std::string(row[2]), row[3] == "visible"};
-    if (filesystem.origin == kNone) filesystem.origin.clear();
+    if (filesystem.origin == kUnset) filesystem.origin.clear();
     bool is_number = !row[1].empty() && row[1].find_first_not_of("0123456789") == std::string_view::npos;
     if (!is_dataset_name(filesystem.name) || !is_number)
       throw Error("zfs listed a filesystem that cannot be: `" + printable(filesystem.name) + "`");
@@ -190,7 +190,7 @@ void zfs_clone(const std::string& parent, const std::string& filesystem, const Z
   add_properties(arguments, properties);
   arguments.push_back(snapshot);
   arguments.push_back(checked(filesystem));
-  ProcessResult result = run(arguments);
+  ProcessResult result = run_zfs(arguments);
   require({"destroy", "-d", snapshot});
   if (result.exit_code != 0) fail(arguments, result);
 }
@@ -201,16 +201,12 @@ void zfs_set(const std::string& filesystem, const std::string& property, const s
 
 void zfs_rename(const std::string& from, const std::string& to) { require({"rename", checked(from), checked(to)}); }
 
-void zfs_destroy(const std::string& filesystem, bool with_snapshots) {
+void zfs_destroy(const std::string& filesystem) {
   // -r would take along what somebody has made below it.
-  if (with_snapshots)
-    if (auto below = children_of_types(filesystem, "filesystem,volume"); below && !below->empty())
-      throw Error("`" + filesystem + "` has `" + below->front().name + "` below it, which is not the engine's",
-                  "move that elsewhere: zfs rename '" + below->front().name + "' POOL/NAME");
-  std::vector<std::string> arguments{"destroy"};
-  if (with_snapshots) arguments.emplace_back("-r");
-  arguments.push_back(checked(filesystem));
-  require(arguments);
+  if (auto below = children_of_types(filesystem, "filesystem,volume"); below && !below->empty())
+    throw Error("`" + filesystem + "` has `" + below->front().name + "` below it, which is not the engine's",
+                "move that elsewhere: zfs rename '" + below->front().name + "' POOL/NAME");
+  require({"destroy", "-r", checked(filesystem)});
 }
 
 void zfs_defer_snapshots(const std::string& filesystem) {
@@ -218,6 +214,7 @@ void zfs_defer_snapshots(const std::string& filesystem) {
       require({"list", "-H", "-p", "-r", "-t", "snapshot", "-o", "name,defer_destroy", checked(filesystem)});
   for (const auto& row : rows(output, 2)) {
     std::string name(row[0]);
+    if (name.starts_with(filesystem + "@")) continue;
     if (!name.starts_with(filesystem + "/") || !is_dataset_name(name.substr(0, name.find('@'))))
       throw Error("zfs listed a snapshot that cannot be: `" + printable(name) + "`");
     if (row[1] == "off") require({"destroy", "-d", name});

@@ -54,9 +54,8 @@ void zfs_create(const std::string& filesystem, const ZfsProperties&);
 void zfs_clone(const std::string& parent, const std::string& filesystem, const ZfsProperties&);
 void zfs_set(const std::string& filesystem, const std::string& property, const std::string& value);
 void zfs_rename(const std::string& from, const std::string& to);
-/// With its snapshots (`with_snapshots`), or only if it has none. Fails where another filesystem is a clone of it, or
-/// something lies below it.
-void zfs_destroy(const std::string& filesystem, bool with_snapshots);
+/// With its snapshots. Fails where another filesystem is a clone of it, or something lies below it.
+void zfs_destroy(const std::string& filesystem);
 /// Marks those snapshots below `filesystem` for deferred destruction that are not marked yet: what a killed
 /// zfs_clone has left.
 void zfs_defer_snapshots(const std::string& filesystem);

@@ -7,6 +7,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
+#include "drivers/sys/size_text.hpp"
 #include "migrate/config_file.hpp"
 #include "migrate/survey.hpp"
 
@@ -146,7 +147,8 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
   facts.counts_inodes = backing.total_inodes > 0;
   facts.place = "the filesystem of `" + root.path + "`";
   facts.size_limits = target->limits_size();
-  if (auto space = target->space()) {
+  auto space = target->space();
+  if (space) {
     facts.place = space->where;
     facts.free_bytes = space->free_bytes;
     facts.counts_inodes = false;
@@ -160,6 +162,11 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
     facts.record_bytes += own.bytes;
     facts.record_inodes += own.entries;
   }
+  // The records are copied on the data root's filesystem wherever the layers go.
+  if (space && backing.free_bytes < facts.record_bytes)
+    throw Error("not enough space on the filesystem of `" + root.path + "`: Docker's records need " +
+                    human_size(facts.record_bytes) + ", " + human_size(backing.free_bytes) + " are free",
+                "make room there and try again");
   return facts;
 }
 

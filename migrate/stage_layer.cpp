@@ -58,8 +58,9 @@ TransferCount LayerStager::stage(const PlannedLayer& layer) const {
     TransferCount count = writer->count();
     writer.reset();
     made = OpenLayer();  // unmounted by now, where it had to be mounted
-    if (layer.size_limit && !target_.limit_size(layer.id, *layer.size_limit))
-      log_warning(describe(layer) + ": its size limit cannot be kept, it holds more than that already");
+    if (layer.size_limit)
+      if (auto why = target_.limit_size(layer.id, *layer.size_limit))
+        log_warning(describe(layer) + ": its size limit is not kept: " + *why);
     return count;
   });
 }

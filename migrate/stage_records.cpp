@@ -13,8 +13,6 @@ namespace drover {
 
 namespace {
 
-constexpr const char* kImage = "image";
-constexpr const char* kContainers = "containers";
 constexpr const char* kConfig = "config.v2.json";
 
 Dir source_records(const Dir& data_root, DriverKind driver) {

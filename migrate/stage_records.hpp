@@ -5,6 +5,10 @@
 
 namespace drover {
 
+// What is staged, by its name in the migration's folder and in the data root.
+constexpr const char* kImage = "image";
+constexpr const char* kContainers = "containers";
+
 /// Makes, in the migration's folder, what is to be `image/<to>` and `containers/`: copies of the source's,
 /// each container of its driver now one of `to`. What an earlier try left there is made anew.
 void stage_records(const Dir& data_root, const Inventory&, DriverKind to, const Dir& folder);

@@ -9,7 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kJsonLimit = 16 << 20;
 
 std::string text_at(const json& object, const char* key) {
   auto found = object.find(key);

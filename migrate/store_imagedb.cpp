@@ -12,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kJsonLimit = 16 << 20;
 
 const json& member(const json& object, const char* key) {
   static const json kNull;

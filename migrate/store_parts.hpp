@@ -11,6 +11,8 @@
 /// damaged is kept apart by its ID, with the reason, until it is known who stands on it.
 namespace drover::store {
 
+constexpr std::size_t kJsonLimit = 16 << 20;  ///< of one record, in bytes
+
 using Reasons = std::map<std::string, std::string>;
 
 struct LayerDb {

@@ -5,6 +5,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
 
 namespace drover {
@@ -12,8 +13,6 @@ namespace drover {
 namespace {
 
 constexpr const char* kHome = "home";
-constexpr const char* kImage = "image";
-constexpr const char* kContainers = "containers";
 // The inode of the containers' folder that was in force at first: an exchange leaves both names as they were,
 // so that only this tells which is which.
 constexpr const char* kInode = "containers-inode";

@@ -145,9 +145,11 @@ std::string new_name(std::string_view purpose) {
 bool is_stale(const std::string& name) {
   if (!name.starts_with(kOurs)) return false;
   std::istringstream parts(name.substr(kOurs.size()));
-  std::string pid, start;
-  if (!std::getline(parts, pid, '-') || !std::getline(parts, start, '-')) return false;
-  if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) return false;
+  std::string pid, start, number;
+  // LVM doubles a dash in a volume's name: such a one has an empty part.
+  for (std::string* part : {&pid, &start, &number})
+    if (!std::getline(parts, *part, '-') || part->empty() || part->find_first_not_of("0123456789") != std::string::npos)
+      return false;
   return start_of_process(pid) != start;
 }
 
@@ -229,6 +231,7 @@ DmDevice DmDevice::make(std::string_view purpose, const std::vector<DmTarget>& t
   made.name_ = new_name(purpose);
   auto require = [&](int error) {
     if (!error) return;
+    made.fd_.reset();
     remove_device(fd.get(), made.name_, false);
     throw_errno("cannot make the device-mapper device `" + made.name_ + "`", error);
   };
@@ -252,9 +255,7 @@ DmDevice DmDevice::make(std::string_view purpose, const std::vector<DmTarget>& t
   require(remove_device(fd.get(), made.name_, true));
   Request resume(made.name_, 0);
   resume.header().event_nr = kUdevQuiet;
-  int error = resume.send(fd.get(), DM_DEV_SUSPEND);
-  if (error) made.fd_.reset();
-  require(error);
+  require(resume.send(fd.get(), DM_DEV_SUSPEND));
   return made;
 }
 
@@ -279,7 +280,7 @@ void remove_stale_dm_devices() {
   auto fd = open_device_mapper();
   if (!fd) return;
   auto names = all_names(fd->get());
-  // The last made first: those that stand on others.
+  // The last made first: those that stand on others. One that is open still goes when it is closed.
   for (auto name = names.rbegin(); name != names.rend(); ++name)
     if (is_stale(*name) && remove_device(fd->get(), *name, true) == 0)
       log_detail("removed the device `" + *name + "` that a killed drover has left");

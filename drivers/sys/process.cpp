@@ -15,7 +15,7 @@
 namespace drover {
 
 namespace {
-constexpr std::size_t kKept = 16 << 20;
+constexpr std::size_t kMost = 64 << 20;
 
 struct SpawnActions {
   posix_spawn_file_actions_t actions;
@@ -48,6 +48,7 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   out_write.reset();
   err_write.reset();
   ProcessResult result;
+  bool too_much = false;
   pollfd polls[2] = {{out_read.get(), POLLIN, 0}, {err_read.get(), POLLIN, 0}};
   std::string* kept[2] = {&result.out, &result.err};
   while (polls[0].fd >= 0 || polls[1].fd >= 0) {
@@ -56,13 +57,16 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
       if (polls[i].fd < 0 || !polls[i].revents) continue;
       char block[4096];
       ssize_t n = ::read(polls[i].fd, block, sizeof block);
-      if (n > 0 && kept[i]->size() < kKept) kept[i]->append(block, static_cast<std::size_t>(n));
+      if (n > 0 && kept[i]->size() >= kMost) too_much = true;
+      if (n > 0 && !too_much) kept[i]->append(block, static_cast<std::size_t>(n));
       if (n == 0 || (n < 0 && errno != EINTR)) polls[i].fd = -1;
     }
   }
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
+  // The rest of a list may be what matters.
+  if (too_much) throw Error("`" + argv[0] + "` says more than drover can take (" + std::to_string(kMost >> 20) + " MiB)");
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }
@@ -76,6 +80,11 @@ std::optional<std::string> find_program(const std::string& program) {
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return std::nullopt;
+}
+
+std::string environment_value(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
 }
 
 }  // namespace drover

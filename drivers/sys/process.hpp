@@ -11,10 +11,13 @@ struct ProcessResult {
 };
 
 /// Runs a program by argument vector, never through a shell, with an empty standard input; waits for it.
-/// Throws SystemError if it cannot be started. At most 16 MiB of each output are kept.
+/// Throws SystemError if it cannot be started, and Error if it says more than 64 MiB.
 ProcessResult run_process(const std::vector<std::string>& argv);
 
 /// Where `program` is in PATH (or the system's sbin directories), if anywhere.
 std::optional<std::string> find_program(const std::string& program);
+
+/// A variable of the environment; empty if it is not set.
+std::string environment_value(const char* name);
 
 }  // namespace drover

@@ -1,9 +1,11 @@
 #include "drivers/sys/volume_mount.hpp"
 
+#include <blkid.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <memory>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
@@ -43,6 +45,23 @@ Dir mount_volume(const std::string& device, const std::string& fstype, std::vect
 }
 
 std::string filesystem_on(int device, const std::string& what) { return kind_of(read_start(device, what)); }
+
+std::string signature_on(int device, const std::string& what) {
+  std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(), blkid_free_probe);
+  if (!probe || blkid_probe_set_device(probe.get(), device, 0, 0) != 0)
+    throw Error("cannot look at what is on `" + what + "`");
+  blkid_probe_enable_partitions(probe.get(), 1);
+  blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE);
+  int found = blkid_do_safeprobe(probe.get());
+  if (found == 1) return "";
+  if (found == -2) return "several things at once";
+  if (found != 0) throw Error("cannot look at what is on `" + what + "`");
+  const char* type = nullptr;
+  if (blkid_probe_lookup_value(probe.get(), "TYPE", &type, nullptr) == 0) return type;
+  if (blkid_probe_lookup_value(probe.get(), "PTTYPE", &type, nullptr) == 0)
+    return std::string("a partition table (") + type + ")";
+  return "something";
+}
 
 std::string filesystem_uuid(int device, const std::string& what) {
   auto start = read_start(device, what);

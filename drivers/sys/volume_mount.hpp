@@ -16,6 +16,9 @@ Dir mount_volume(const std::string& device, const std::string& fstype, std::vect
 /// open for reading.
 std::string filesystem_on(int device, const std::string& what);
 
+/// What libblkid finds on a device, filesystem, RAID member or partition table: its name for it, or nothing.
+std::string signature_on(int device, const std::string& what);
+
 /// Its UUID as blkid prints it. Throws Error unless it is one of the two.
 std::string filesystem_uuid(int device, const std::string& what);
 

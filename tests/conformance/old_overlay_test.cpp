@@ -12,7 +12,7 @@ using namespace drover;
 
 namespace {
 
-const LayerId kBase(64, 'a'), kTop(64, 'b'), kInit = std::string(64, 'c') + "-init", kWritable(64, 'c');
+const LayerId kBottom(64, 'a'), kUpper(64, 'b'), kInit = std::string(64, 'c') + "-init", kWritable(64, 'c');
 
 struct OverlayHome {
   HostTree tree;
@@ -20,11 +20,11 @@ struct OverlayHome {
       driver_entry(DriverKind::overlay).open(tree.path("/overlay"), {{100, 200}, {}});
   OverlayHome() {
     driver->make_home();
-    Dir base = driver->create(kBase, std::nullopt, {.share_inodes = true}).root;
+    Dir base = driver->create(kBottom, std::nullopt, {.share_inodes = true}).root;
     base.write_new("file", "1", 0644);
     base.make_dir("dir", 0750);
-    driver->create(kTop, kBase, {.share_inodes = true});
-    driver->create(kInit, kTop, {});
+    driver->create(kUpper, kBottom, {.share_inodes = true});
+    driver->create(kInit, kUpper, {});
     driver->create(kWritable, kInit, {});
   }
   std::string damage(const std::string& lower_id) {
@@ -44,21 +44,21 @@ struct OverlayHome {
 TEST_CASE("an overlay home is what the engine makes") {
   OverlayHome home;
   const Driver& driver = *home.driver;
-  CHECK(driver.form_of(kBase) == LayerForm::tree);
-  CHECK(driver.form_of(kTop) == LayerForm::tree);
+  CHECK(driver.form_of(kBottom) == LayerForm::tree);
+  CHECK(driver.form_of(kUpper) == LayerForm::tree);
   CHECK(driver.form_of(kInit) == LayerForm::delta);
-  CHECK(driver.stack(kTop) == std::vector<LayerId>{kTop});
-  CHECK(driver.stack(kInit) == std::vector<LayerId>{kInit, kTop});
-  CHECK(driver.stack(kWritable) == std::vector<LayerId>{kWritable, kTop});
+  CHECK(driver.stack(kUpper) == std::vector<LayerId>{kUpper});
+  CHECK(driver.stack(kInit) == std::vector<LayerId>{kInit, kUpper});
+  CHECK(driver.stack(kWritable) == std::vector<LayerId>{kWritable, kUpper});
   Dir home_dir = Dir::open(home.tree.path("/overlay"));
-  CHECK(home_dir.sub(kWritable).read("lower-id") == kTop);
+  CHECK(home_dir.sub(kWritable).read("lower-id") == kUpper);
   CHECK(home_dir.sub(kWritable).stat("work").st_mode == (S_IFDIR | 0700));
-  CHECK((home_dir.stat(kTop).st_mode & 07777) == 0710);
-  CHECK(home_dir.stat(kTop).st_gid == 200);
-  CHECK(home_dir.sub(kBase).stat("root").st_uid == 100);
-  CHECK_FALSE(home_dir.sub(kTop).exists("upper"));
+  CHECK((home_dir.stat(kUpper).st_mode & 07777) == 0710);
+  CHECK(home_dir.stat(kUpper).st_gid == 200);
+  CHECK(home_dir.sub(kBottom).stat("root").st_uid == 100);
+  CHECK_FALSE(home_dir.sub(kUpper).exists("upper"));
 
-  Dir base = driver.open(kBase).root, top = driver.open(kTop).root;
+  Dir base = driver.open(kBottom).root, top = driver.open(kUpper).root;
   CHECK(base.stat("file").st_ino == top.stat("file").st_ino);
   CHECK(base.stat("dir").st_ino != top.stat("dir").st_ino);
   CHECK(top.stat("dir").st_mode == base.stat("dir").st_mode);
@@ -93,6 +93,6 @@ TEST_CASE("a damaged lower-id is refused") {
   CHECK(home.damage("../../etc") == "damaged: it names no layer");
   CHECK(home.damage(kWritable).ends_with("is no whole tree"));
   CHECK(home.damage(kInit).ends_with("is no whole tree"));
-  CHECK(home.damage(kTop) == "");
+  CHECK(home.damage(kUpper) == "");
   CHECK(home.damage(std::string(1000, 'a')) != "");
 }

@@ -11,12 +11,12 @@ using namespace drover;
 
 namespace {
 
-constexpr std::uint64_t kBlock = 64 << 10;
+constexpr std::uint64_t kBlockBytes = 64 << 10;
 
 /// Data of so many blocks, each filled with its own letter.
 Fd data_file(const HostTree& tree, std::size_t blocks) {
   std::string text;
-  for (std::size_t i = 0; i < blocks; ++i) text += std::string(kBlock, static_cast<char>('a' + i));
+  for (std::size_t i = 0; i < blocks; ++i) text += std::string(kBlockBytes, static_cast<char>('a' + i));
   tree.write("/data", text);
   return Fd(::open(tree.path("/data").c_str(), O_RDONLY | O_CLOEXEC));
 }
@@ -25,8 +25,8 @@ Fd data_file(const HostTree& tree, std::size_t blocks) {
 std::string letters(const ThinScratch::Copy& copy) {
   struct stat st;
   REQUIRE(::fstat(copy.file.get(), &st) == 0);
-  std::string result, block(kBlock, '\0');
-  for (off_t at = 0; at < st.st_size; at += static_cast<off_t>(kBlock)) {
+  std::string result, block(kBlockBytes, '\0');
+  for (off_t at = 0; at < st.st_size; at += static_cast<off_t>(kBlockBytes)) {
     REQUIRE(::pread(copy.file.get(), block.data(), block.size(), at) == static_cast<ssize_t>(block.size()));
     bool even = block.find_first_not_of(block[0]) == std::string::npos;
     result += !even ? '?' : block[0] == '\0' ? '.' : block[0];
@@ -55,39 +55,39 @@ TEST_CASE("what differs between two thin devices") {
 
 TEST_CASE("a scratch copy holds the device, and the next one is made of it") {
   HostTree tree;
-  ThinScratch scratch(tree.root(), data_file(tree, 8), kBlock);
-  auto first = scratch.make({{0, 2, 2}, {3, 0, 1}}, 5 * kBlock);
+  ThinScratch scratch(tree.root(), data_file(tree, 8), kBlockBytes);
+  auto first = scratch.make({{0, 2, 2}, {3, 0, 1}}, 5 * kBlockBytes);
   CHECK(letters(first) == "cd.a.");
   ino_t inode = inode_of(first);
 
   SUBCASE("while the first is used, the second is another file") {
-    auto second = scratch.make({{0, 2, 2}, {3, 0, 1}}, 5 * kBlock);
+    auto second = scratch.make({{0, 2, 2}, {3, 0, 1}}, 5 * kBlockBytes);
     CHECK(letters(second) == "cd.a.");
     CHECK(inode_of(second) != inode);
   }
   SUBCASE("blocks are exchanged, cleared, and cut off") {
     scratch.give_back(std::move(first));
-    auto second = scratch.make({{0, 2, 1}, {4, 7, 1}}, 6 * kBlock);
+    auto second = scratch.make({{0, 2, 1}, {4, 7, 1}}, 6 * kBlockBytes);
     CHECK(letters(second) == "c...h.");
     CHECK(inode_of(second) == inode);
     scratch.give_back(std::move(second));
-    auto third = scratch.make({{0, 2, 1}}, 2 * kBlock);
+    auto third = scratch.make({{0, 2, 1}}, 2 * kBlockBytes);
     CHECK(letters(third) == "c.");
     scratch.give_back(std::move(third));
-    CHECK(letters(scratch.make({{0, 2, 1}}, 6 * kBlock)) == "c.....");
+    CHECK(letters(scratch.make({{0, 2, 1}}, 6 * kBlockBytes)) == "c.....");
   }
   SUBCASE("a size that is no whole number of blocks") {
     scratch.give_back(std::move(first));
-    auto second = scratch.make({{0, 0, 4}}, 2 * kBlock + 512);
+    auto second = scratch.make({{0, 0, 4}}, 2 * kBlockBytes + 512);
     CHECK(letters(second) == "abc");
     scratch.give_back(std::move(second));
-    CHECK(letters(scratch.make({{0, 0, 2}}, 4 * kBlock)) == "ab..");
+    CHECK(letters(scratch.make({{0, 0, 2}}, 4 * kBlockBytes)) == "ab..");
   }
   CHECK(tree.names("/") == std::vector<std::string>{"data"});
 }
 
 TEST_CASE("data that ends before a block that is named") {
   HostTree tree;
-  ThinScratch scratch(tree.root(), data_file(tree, 2), kBlock);
-  CHECK_THROWS_WITH_AS(scratch.make({{0, 1, 4}}, 4 * kBlock), doctest::Contains("ends before a block"), Error);
+  ThinScratch scratch(tree.root(), data_file(tree, 2), kBlockBytes);
+  CHECK_THROWS_WITH_AS(scratch.make({{0, 1, 4}}, 4 * kBlockBytes), doctest::Contains("ends before a block"), Error);
 }

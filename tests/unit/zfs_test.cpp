@@ -49,7 +49,7 @@ TEST_CASE("zfs: names of filesystems") {
                           "tank/x#mark", "tank/%recv", "tank/x\ty", "tank/x\n", "1tank", "tank/\xc3\xa4"})
     CHECK_FALSE(is_dataset_name(bad));
   CHECK_FALSE(is_dataset_name("t/" + std::string(254, 'x')));
-  CHECK_THROWS_AS(zfs_destroy("-r", true), Error);
+  CHECK_THROWS_AS(zfs_destroy("-r"), Error);
   CHECK_THROWS_AS(zfs_rename("tank/x", "tank/x@y"), Error);
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("zfs: a home that is put aside has the layers it is told of and what s
     CHECK(pool.has("tank/docker/admin"));
   }
   SUBCASE("but not what has got such a name since") {
-    zfs_destroy("tank/docker/" + kTop, true);
+    zfs_destroy("tank/docker/" + kTop);
     pool.zfs.add("tank/docker/" + kTop, "77");
     CHECK(pool.open()->layers() == std::vector<LayerId>{kBase});
     pool.open()->remove_home();
