@@ -73,7 +73,7 @@ Lines lines_of(const Dir& home, const DevicemapperOptions& options) {
   lines.emplace_back("Metadata Space Used", human_size(space->metadata_used));
   lines.emplace_back("Metadata Space Total", human_size(space->metadata_total));
   lines.emplace_back("Metadata Space Available", human_size(space->metadata_total - space->metadata_used));
-  lines.emplace_back("Thin Pool Minimum Free Space", human_size(space->data_total / 100 * options.min_free_percent));
+  lines.emplace_back("Thin Pool Minimum Free Space", human_size(space->data_total / space->block_bytes * options.min_free_percent / 100 * space->block_bytes));
   return lines;
 }
 

@@ -62,6 +62,10 @@ class Bench:
         with gzip.open(self._source(name, ".json.gz"), "wt") as file:
             json.dump(seen, file)
 
+    def drop_root(self):
+        machine.unmount(self.place)
+        os.unlink(self.image)
+
     def take_source(self, name, shared=False):
         """A private copy of a source, mounted."""
         self.driver, _, filesystem = parts_of(name)
@@ -90,7 +94,7 @@ class Bench:
         return [
             self.drover_binary(),
             "--data-root",
-            self.place.root,
+            self.place.data_root,
             "--config",
             self.place.config,
             *arguments,

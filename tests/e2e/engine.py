@@ -30,10 +30,12 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """`place` names the paths (machine.Place). The driver is in the config file, where drover puts it."""
+    """`place` names the paths (machine.Place). The driver is in the config file, where drover puts it. `around` is what
+    stands before `dockerd` in its command line."""
 
-    def __init__(self, place):
+    def __init__(self, place, around=()):
         self.place = place
+        self.around = around
         self.socket_path = os.path.join(place.run, "docker.sock")
         self._process = None
 
@@ -42,11 +44,12 @@ class Engine:
         log = open(self.place.engine_log, "ab")
         self._process = subprocess.Popen(
             [
+                *self.around,
                 "dockerd",
                 "--config-file",
                 self.place.config,
                 "--data-root",
-                self.place.root,
+                self.place.data_root,
                 "--exec-root",
                 os.path.join(self.place.run, "exec"),
                 "-p",

@@ -31,6 +31,11 @@ class Place:
         return os.path.join(self.disk, "docker")
 
     @property
+    def data_root(self):
+        """What the engine is told; it may work in a folder of it."""
+        return self.root
+
+    @property
     def config(self):
         return os.path.join(self.disk, "daemon.json")
 
