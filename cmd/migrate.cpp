@@ -24,7 +24,7 @@ namespace {
 struct MigrateFlags {
   std::string to, from;
   std::vector<std::string> storage_opts;
-  bool dry_run = false, resume = false, force = false, yes_loop_lvm = false;
+  bool dry_run = false, resume = false, force = false, offline = false, yes_loop_lvm = false;
   unsigned threads = 1;
 };
 
@@ -38,6 +38,7 @@ MigrateOptions options_of(const MigrateFlags& flags) {
   options.storage_opts = flags.storage_opts;
   options.force = flags.force;
   options.threads = flags.threads;
+  options.offline = flags.offline;
   options.yes_loop_lvm = flags.yes_loop_lvm;
   return options;
 }
@@ -156,6 +157,7 @@ void add_migrate(CLI::App& app, Context& context) {
                 "damaged in the source already, as they are");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
+  resume->excludes(add_offline_option(*cmd, flags->offline));
   cmd->add_flag("--yes-loop-lvm", flags->yes_loop_lvm,
                 "to devicemapper without a thin pool of its own: on loop files, slow as they are");
   add_jobs_option(*cmd, flags->threads);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cmd/render.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {

@@ -31,6 +31,11 @@ DriverKind require_driver(const std::string& name) {
   throw Error(ExitCode::usage, "there is no storage driver `" + printable(name) + "`", "one of " + names);
 }
 
+CLI::Option* add_offline_option(CLI::App& command, bool& offline) {
+  return command.add_flag("--offline", offline,
+                          "devicemapper: read the pool's files without the kernel's device-mapper, by copies");
+}
+
 void add_jobs_option(CLI::App& command, unsigned& threads) {
   constexpr unsigned kMostJobs = 256;
   threads = std::clamp(std::thread::hardware_concurrency(), 1U, kMostJobs);

@@ -6,6 +6,8 @@
 
 namespace CLI {
 class App;
+class Option;
+class Option;
 }
 
 namespace drover {
@@ -24,5 +26,8 @@ DriverKind require_driver(const std::string& name);
 
 /// How many threads a verb uses: as many as there are processors, or as --jobs says.
 void add_jobs_option(CLI::App& command, unsigned& threads);
+
+/// Whether devicemapper's layers are read as where the kernel has no device-mapper.
+CLI::Option* add_offline_option(CLI::App& command, bool& offline);
 
 }  // namespace drover

@@ -25,6 +25,7 @@ using Json = nlohmann::ordered_json;
 struct VerifyFlags {
   std::vector<std::string> names;
   std::string driver;
+  bool offline = false;
   unsigned threads = 1;
 };
 
@@ -84,7 +85,7 @@ int run_verify(const VerifyFlags& flags, Context& context) {
                                            : require_driver(flags.driver);
   catch_interrupts();
   auto progress = make_progress(context);
-  HomeSettings settings{store.root.owner, storage_opts_in_force(store.config)};
+  HomeSettings settings{store.root.owner, storage_opts_in_force(store.config), flags.offline};
   VerifyReport report = verify_store(store.root, driver, settings, flags.names, flags.threads, *progress);
   progress.reset();
   if (context.json)
@@ -108,6 +109,7 @@ void add_verify(CLI::App& app, Context& context) {
       "verify", "prove layers: rebuild each one's tar and compare it with its diff ID; changes nothing");
   cmd->add_option("NAME", flags->names, "images, containers or layers (default: everything)");
   cmd->add_option("-s,--driver", flags->driver, "whose store (default: the engine's current driver's)");
+  add_offline_option(*cmd, flags->offline);
   add_jobs_option(*cmd, flags->threads);
   cmd->callback([flags, &context] { context.exit_code = run_verify(*flags, context); });
 }

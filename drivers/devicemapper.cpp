@@ -42,7 +42,7 @@ class Devicemapper : public Driver {
       : home_(std::move(home)),
         owner_(settings.owner),
         options_(devicemapper_options_of(home_, settings.storage_opts)),
-        reader_(home_, options_) {}
+        reader_(home_, options_, settings.offline) {}
   ~Devicemapper() override {
     try {
       close();

@@ -69,6 +69,8 @@ struct HomeSettings {
   /// The engine's storage-opts ("zfs.fsname=tank/docker"): some say where the layers are, outside of the
   /// home.
   std::vector<std::string> storage_opts;
+  /// Read without the kernel's part of the driver, as where there is none.
+  bool offline = false;
 };
 
 /// Room for layers that lie outside of the data root's filesystem.

@@ -132,6 +132,10 @@ void ThinReader::choose() {
     remove_stale_dm_devices();
     std::string name = options_.pool.empty() ? engine_pool_name(Dir::open(home_)) : options_.pool;
     if (dm_number(name)) {
+      // Its metadata on the disk is behind what the kernel knows.
+      if (copies_only_)
+        throw Error(ExitCode::in_use, "the thin pool `/dev/mapper/" + name + "` is active: it cannot be read offline",
+                    "leave out --offline; or deactivate it: lvchange --activate n VG/POOL");
       pool_ = ThinPool::use(name);
       return;
     }
@@ -164,7 +168,7 @@ std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
   std::uint64_t block_bytes = metadata.pool().block_bytes;
   std::optional<LoopDevice> loop;
   std::string number;
-  if (dm_has_targets({"linear", "zero"})) {
+  if (!copies_only_ && dm_has_targets({"linear", "zero"})) {
     if (!S_ISBLK(st.st_mode)) loop = LoopDevice::attach(data.get(), true, data_path);
     number = device_number(loop ? loop->device() : st.st_rdev);
   }

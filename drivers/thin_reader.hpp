@@ -42,7 +42,9 @@ std::string engine_device_name(const Dir& home, const LayerId&);
 /// the scratch file itself. All of it goes away when it is let go of, or when drover is killed.
 class ThinReader {
  public:
-  ThinReader(std::string home, DevicemapperOptions options) : home_(std::move(home)), options_(std::move(options)) {}
+  /// `copies_only`: in the third way, though there may be others.
+  ThinReader(std::string home, DevicemapperOptions options, bool copies_only)
+      : home_(std::move(home)), options_(std::move(options)), copies_only_(copies_only) {}
 
   /// `pool`: an active pool, where the caller has one already. `what` names the layer in messages.
   std::unique_ptr<ThinVolume> open(const DeviceRecord&, const ThinPool* pool, const std::string& what);
@@ -66,6 +68,7 @@ class ThinReader {
 
   std::string home_;
   DevicemapperOptions options_;
+  bool copies_only_;
   std::mutex mutex_;
   std::optional<ThinPool> pool_;
   std::unique_ptr<Offline> offline_;

@@ -21,7 +21,10 @@ constexpr std::size_t kPlanLimit = 1 << 20;
 using Json = nlohmann::ordered_json;
 
 Json settings_json(const HomeSettings& settings) {
-  return {{"uid", settings.owner.uid}, {"gid", settings.owner.gid}, {"storage_opts", settings.storage_opts}};
+  return {{"uid", settings.owner.uid},
+          {"gid", settings.owner.gid},
+          {"storage_opts", settings.storage_opts},
+          {"offline", settings.offline}};
 }
 
 std::vector<std::string> strings_in(const Json& json, const char* key) {
@@ -44,6 +47,7 @@ HomeSettings parse_settings(const Json& json, const char* key) {
   };
   settings.owner = {id("uid"), id("gid")};
   settings.storage_opts = strings_in(*found, "storage_opts");
+  settings.offline = found->value("offline", Json(false)) == Json(true);
   return settings;
 }
 

@@ -241,14 +241,14 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   DriverKind to = options.to;
   if (found.from == to)
     throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already", "name another driver: --to DRIVER");
-  found.from_home = {root.owner, storage_opts_in_force(config)};
+  found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
   found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
-  found.to_home = {root.owner, storage_opts_of(found.new_config)};
+  found.to_home = {root.owner, storage_opts_of(found.new_config), false};
   std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);
   if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
   refuse_full_target(root, dir, to, found.to_home);

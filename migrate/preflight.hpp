@@ -21,6 +21,7 @@ struct MigrateOptions {
   /// the filesystem cannot hold its layers), or image layers are damaged in the source already.
   bool force = false;
   unsigned threads = 1;
+  bool offline = false;       ///< read the source without the kernel's part of its driver
   bool yes_loop_lvm = false;  ///< make a home that its driver is reluctant to make
 };
 

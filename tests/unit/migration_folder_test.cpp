@@ -20,7 +20,7 @@ MigrationRecord some_record() {
   record.config_path = "/etc/docker/daemon.json";
   record.storage_opts = {"size=1G", "\"odd\" \n"};
   record.force = true;
-  record.from_home = {{100'000, 4'294'967'294}, {"overlay2.size=1G"}};
+  record.from_home = {{100'000, 4'294'967'294}, {"overlay2.size=1G"}, true};
   record.to_home = {{7, 8}, {}};
   return record;
 }
@@ -52,6 +52,7 @@ void check_record(const MigrationRecord& record) {
     CHECK((record.*home).owner.uid == (kRecord.*home).owner.uid);
     CHECK((record.*home).owner.gid == (kRecord.*home).owner.gid);
     CHECK((record.*home).storage_opts == (kRecord.*home).storage_opts);
+    CHECK((record.*home).offline == (kRecord.*home).offline);
   }
 }
 
