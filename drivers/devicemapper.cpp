@@ -171,18 +171,13 @@ ThinPool Devicemapper::activate_pool() const {
   if (!options_.pool.empty()) return ThinPool::use(options_.pool);
   require_engine_gone();
   bool is_new = !Dir::open(home_ + "/" + kRecords).exists(kBaseDevice);
-  auto part = [&](const std::string& device, const char* name) -> ThinPool::Place {
-    if (device.empty()) {
-      Dir files = Dir::open(home_).sub(kLoopFiles);
-      return {files.open_file(name, O_RDWR), files.path_of(name)};
-    }
-    Fd file(::open(device.c_str(), O_RDWR | O_CLOEXEC));
-    if (!file) throw_errno("cannot open `" + device + "`");
+  auto part = [&](const std::string& device, const char* name) {
+    ThinPool::Place place = ThinPool::open_part(home_, device, name, O_RDWR);
     // A mistyped name costs whatever is there.
-    if (std::string found = is_new ? signature_on(file.get(), device) : ""; !found.empty())
+    if (std::string found = is_new && !device.empty() ? signature_on(place.file.get(), device) : ""; !found.empty())
       throw Error("`" + device + "` is not empty: it holds " + found,
                   "if a thin pool shall take its place: wipefs --all " + device);
-    return {std::move(file), device};
+    return place;
   };
   return ThinPool::make(part(options_.data_device, "data"), part(options_.metadata_device, "metadata"),
                         options_.block_bytes);

@@ -1,5 +1,6 @@
 #include "drivers/thin_pool.hpp"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -7,6 +8,7 @@
 
 #include <sstream>
 
+#include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
 
@@ -89,6 +91,16 @@ ThinPool ThinPool::use(const std::string& name) {
   pool.number_ = *number;
   pool.status();
   return pool;
+}
+
+ThinPool::Place ThinPool::open_part(const std::string& home, const std::string& device, const char* name, int flags) {
+  if (device.empty()) {
+    Dir files = Dir::open(home).sub("devicemapper");
+    return {files.open_file(name, flags), files.path_of(name)};
+  }
+  Fd file(::open(device.c_str(), flags | O_CLOEXEC));
+  if (!file) throw_errno("cannot open `" + device + "`");
+  return {std::move(file), device};
 }
 
 ThinPool ThinPool::make(Place data, Place metadata, std::uint64_t block_bytes) {

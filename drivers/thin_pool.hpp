@@ -39,6 +39,8 @@ class ThinPool {
     std::string path;
   };
   static ThinPool make(Place data, Place metadata, std::uint64_t block_bytes);
+  /// Opens a part of a home's pool: the device that the options name, else the file `name` of the home's.
+  static Place open_part(const std::string& home, const std::string& device, const char* name, int flags);
 
   const std::string& name() const noexcept { return name_; }
   ThinPoolStatus status() const;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "drivers/home_folder.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/volume_mount.hpp"
@@ -25,16 +26,9 @@ std::vector<std::string> read_options(const std::string& filesystem) {
 
 /// Where scratch files go: beside the home, where blocks can perhaps be shared with the pool's data.
 std::string scratch_place(const std::string& home) {
-  std::string beside = home.substr(0, home.rfind('/'));
+  std::string beside = folder_above(home).path();
   Fd trial(::open(beside.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   return trial ? beside : "/var/tmp";
-}
-
-Fd scratch_file(const std::string& place, std::uint64_t bytes) {
-  Fd file(::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
-    throw_errno("cannot make a scratch file in `" + place + "`");
-  return file;
 }
 
 /// The device as lines of a table: its extents, and zeros between them.
@@ -149,22 +143,12 @@ void ThinReader::choose() {
 }
 
 std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
-  auto open_part = [&](const std::string& device, const char* name, std::string& path) {
-    path = device.empty() ? home_ + "/devicemapper/" + name : device;
-    if (!device.empty()) {
-      Fd file(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!file) throw_errno("cannot open `" + device + "`");
-      return file;
-    }
-    return Dir::open(home_).sub("devicemapper").open_file(name);
-  };
-  std::string metadata_path, data_path;
-  Fd metadata_file = open_part(options_.metadata_device, "metadata", metadata_path);
-  Fd data = open_part(options_.data_device, "data", data_path);
-  require_unattached(metadata_file, metadata_path, LOCK_SH);
+  ThinPool::Place metadata_file = ThinPool::open_part(home_, options_.metadata_device, "metadata", O_RDONLY);
+  auto [data, data_path] = ThinPool::open_part(home_, options_.data_device, "data", O_RDONLY);
+  require_unattached(metadata_file.file, metadata_file.path, LOCK_SH);
   struct stat st;
   if (::fstat(data.get(), &st) != 0) throw_errno("cannot look at `" + data_path + "`");
-  ThinMetadata metadata(std::move(metadata_file), metadata_path);
+  ThinMetadata metadata(std::move(metadata_file.file), metadata_file.path);
   std::uint64_t block_bytes = metadata.pool().block_bytes;
   std::optional<LoopDevice> loop;
   std::string number;
@@ -172,7 +156,7 @@ std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
     if (!S_ISBLK(st.st_mode)) loop = LoopDevice::attach(data.get(), true, data_path);
     number = device_number(loop ? loop->device() : st.st_rdev);
   }
-  log_detail("reading thin devices from `" + metadata_path + "`" + (number.empty() ? " by copies" : ""));
+  log_detail("reading thin devices from `" + metadata_file.path + "`" + (number.empty() ? " by copies" : ""));
   return std::unique_ptr<Offline>(new Offline{std::move(metadata), data_path,
                                               {scratch_place(home_), std::move(data), block_bytes}, std::move(loop),
                                               std::move(number)});

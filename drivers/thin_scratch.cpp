@@ -76,16 +76,20 @@ ThinScratch::Copy ThinScratch::take_nearest(const std::vector<ThinExtent>& exten
   return copy;
 }
 
+Fd scratch_file(const std::string& place, std::uint64_t bytes) {
+  Fd file(::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+    throw_errno("cannot make a scratch file in `" + place + "`");
+  return file;
+}
+
 ThinScratch::Copy ThinScratch::make(std::vector<ThinExtent> extents, std::uint64_t size_bytes) {
   // Whole blocks, so that a file says exactly what it holds; a filesystem does not mind a device with more room.
   std::uint64_t blocks = (size_bytes + block_bytes_ - 1) / block_bytes_;
   while (!extents.empty() && extents.back().begin >= blocks) extents.pop_back();
   if (!extents.empty()) extents.back().length = std::min(extents.back().length, blocks - extents.back().begin);
   Copy copy = take_nearest(extents);
-  if (!copy.file) {
-    copy.file = Fd(::open(place_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (!copy.file) throw_errno("cannot make a scratch file in `" + place_ + "`");
-  }
+  if (!copy.file) copy.file = scratch_file(place_, 0);
   if (::ftruncate(copy.file.get(), static_cast<off_t>(blocks * block_bytes_)) != 0)
     throw_errno("cannot make a scratch file in `" + place_ + "`");
   ThinDifference difference = thin_difference(copy.extents, extents);

@@ -10,6 +10,9 @@
 
 namespace drover {
 
+/// A file of that many bytes without a name (O_TMPFILE), which goes with its last handle.
+Fd scratch_file(const std::string& place, std::uint64_t bytes);
+
 /// Private copies of thin devices, for kernels that cannot activate them and for filesystems whose journal wants
 /// replay: sparse files without a name (O_TMPFILE), so that nothing stays of them whatever happens. Blocks are
 /// shared with the pool's data where the filesystem can (FICLONERANGE), else copied. A copy that is no longer used
