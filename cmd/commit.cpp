@@ -36,8 +36,7 @@ int run_commit(Context& context) {
     return static_cast<int>(ExitCode::failed);
   }
   commit(*folder);
-  if (log_level() != LogLevel::quiet)
-    context.out << "deleted the old data of " << from << "\n";
+  if (log_level() != LogLevel::quiet) context.out << "deleted the old data of " << from << "\n";
   return static_cast<int>(ExitCode::done);
 }
 

@@ -79,9 +79,9 @@ void print_driver(InfoLines& lines, const HostReport& host) {
 
 void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open) {
   if (!open) return;
-  lines.line(0, "Migration", std::string(driver_name(open->record.from)) + " to " +
-                                 std::string(driver_name(open->record.to)) + ", " +
-                                 std::string(state_name(open->state)));
+  lines.line(0, "Migration",
+             std::string(driver_name(open->record.from)) + " to " +
+                 std::string(driver_name(open->record.to)) + ", " + std::string(state_name(open->state)));
   lines.line(1, "Next", next_step(open->state));
 }
 

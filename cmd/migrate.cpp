@@ -1,5 +1,5 @@
-#include "drivers/sys/size_text.hpp"
 #include "migrate/migrate.hpp"
+#include "drivers/sys/size_text.hpp"
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -46,11 +46,10 @@ MigrateOptions options_of(const MigrateFlags& flags) {
 void require_room(const Plan& plan) {
   if (plan.fits()) return;
   bool bytes = plan.needed_bytes > plan.free_bytes;
-  throw Error(bytes ? "not enough space on " + plan.place + ": up to " +
-                          human_size(plan.needed_bytes) + " is needed, " + human_size(plan.free_bytes) + " is free"
-                    : "not enough inodes on " + plan.place + ": up to " +
-                          human_count(plan.needed_inodes) + " are needed, " + human_count(plan.free_inodes) +
-                          " are free",
+  throw Error(bytes ? "not enough space on " + plan.place + ": up to " + human_size(plan.needed_bytes) +
+                          " is needed, " + human_size(plan.free_bytes) + " is free"
+                    : "not enough inodes on " + plan.place + ": up to " + human_count(plan.needed_inodes) +
+                          " are needed, " + human_count(plan.free_inodes) + " are free",
               "nothing was changed; make room, or choose a driver that shares what layers have in common: "
               "drover select --explain");
 }
@@ -73,13 +72,13 @@ int run_new(const MigrateFlags& flags, Context& context) {
   if (!flags.dry_run)
     lock = EngineLock::take(store.root.path);
   else if (EngineLock::held(store.root.path))
-    log_warning("an engine is running on `" + store.root.path + "`: the plan may be out of date when it stops");
+    log_warning("an engine is running on `" + store.root.path +
+                "`: the plan may be out of date when it stops");
   if (auto open = find_open_migration(dir)) refuse_open_migration(*open, store.root.path);
   catch_interrupts();
   Preflight found = check_migration(store.root, store.config, options);
   if (flags.dry_run || (!context.json && log_level() != LogLevel::quiet))
-    print_plan(context, store.root, found,
-               ConfigFile(store.config.config_path).diff(found.new_config));
+    print_plan(context, store.root, found, ConfigFile(store.config.config_path).diff(found.new_config));
   require_room(found.plan);
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
   if (!confirm(context)) return declined();

@@ -15,10 +15,14 @@ using Json = nlohmann::ordered_json;
 
 const char* role_name(LayerRole role) {
   switch (role) {
-    case LayerRole::image: return "image";
-    case LayerRole::init: return "init";
-    case LayerRole::writable: return "writable";
-    case LayerRole::build_cache: break;
+    case LayerRole::image:
+      return "image";
+    case LayerRole::init:
+      return "init";
+    case LayerRole::writable:
+      return "writable";
+    case LayerRole::build_cache:
+      break;
   }
   return "build cache";
 }
@@ -75,24 +79,24 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
   lines.line(1, "Space Needed",
              "up to " + human_size(plan.needed_bytes) + " of " + human_size(plan.free_bytes) + " free");
   if (plan.counts_inodes)
-    lines.line(
-        1, "Inodes Needed",
-        "up to " + human_count(plan.needed_inodes) + " of " + human_count(plan.free_inodes) + " free");
+    lines.line(1, "Inodes Needed",
+               "up to " + human_count(plan.needed_inodes) + " of " + human_count(plan.free_inodes) + " free");
   lines.line(1, "Kept for Rollback", root.path + "/drover, until `drover commit`");
   for (const std::string& note : plan.notes) lines.line(1, "Note", note);
   for (const std::string& option : found.removed)
-    lines.line(1, "Note", "storage-opt " + option + " is removed: " + std::string(driver_name(plan.to)) +
-                              " does not take it");
+    lines.line(
+        1, "Note",
+        "storage-opt " + option + " is removed: " + std::string(driver_name(plan.to)) + " does not take it");
   if (!config_diff.empty()) context.out << "\n" << config_diff;
   if (log_level() != LogLevel::verbose) return;
   context.out << "\n";
   Table table({"LAYER", "PARENT", "ROLE", "SERVES"});
   for (const PlannedLayer& layer : plan.layers)
     table.row({short_id(layer.id), layer.parent ? short_id(*layer.parent) : "-", role_name(layer.role),
-               layer.serves.empty()       ? "-"
-               : layer.serves.size() == 1 ? layer.serves[0]
-                                          : layer.serves[0] + " and " +
-                                                std::to_string(layer.serves.size() - 1) + " more"});
+               layer.serves.empty() ? "-"
+               : layer.serves.size() == 1
+                   ? layer.serves[0]
+                   : layer.serves[0] + " and " + std::to_string(layer.serves.size() - 1) + " more"});
   table.print(context.out);
 }
 
@@ -123,7 +127,8 @@ void print_result_text(Context& context, const DataRoot& root, const MigrationRe
   InfoLines lines(context.out);
   std::string to(driver_name(result.to));
   lines.heading(0, "Moved from " + std::string(driver_name(result.from)) + " to " + to);
-  lines.line(1, "Images", human_count(result.images) + " (" + human_count(result.tags) + " tags and digests)");
+  lines.line(1, "Images",
+             human_count(result.images) + " (" + human_count(result.tags) + " tags and digests)");
   lines.line(1, "Containers", human_count(result.containers));
   if (result.earlier > 0) lines.line(1, "Layers Done Earlier", human_count(result.earlier));
   lines.line(1, "Layers Proven", human_count(result.proven) + " by their diff ID");

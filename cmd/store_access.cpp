@@ -32,8 +32,9 @@ DriverKind require_driver(const std::string& name) {
 }
 
 CLI::Option* add_offline_option(CLI::App& command, bool& offline) {
-  return command.add_flag("--offline", offline,
-                          "devicemapper: read the pool's files without the kernel's device-mapper, by copies");
+  return command.add_flag(
+      "--offline", offline,
+      "devicemapper: read the pool's files without the kernel's device-mapper, by copies");
 }
 
 void add_jobs_option(CLI::App& command, unsigned& threads) {

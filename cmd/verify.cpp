@@ -1,5 +1,5 @@
-#include "drivers/sys/size_text.hpp"
 #include "migrate/verify.hpp"
+#include "drivers/sys/size_text.hpp"
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -65,9 +65,11 @@ void print_text_report(Context& context, const DataRoot& root, const VerifyRepor
   lines.heading(0, "Store of " + std::string(driver_name(report.driver)) + " in " + root.path);
   lines.line(1, "Images", human_count(report.images));
   lines.line(1, "Containers", human_count(report.containers));
-  lines.line(1, "Layers Proven", human_count(report.proven) + " (" + human_size(report.proven_bytes) +
-                                     " rebuilt, every diff ID as recorded)");
-  lines.line(1, "Writable Layers", human_count(report.walked) + " readable (no digest tells what is in them)");
+  lines.line(1, "Layers Proven",
+             human_count(report.proven) + " (" + human_size(report.proven_bytes) +
+                 " rebuilt, every diff ID as recorded)");
+  lines.line(1, "Writable Layers",
+             human_count(report.walked) + " readable (no digest tells what is in them)");
   for (const StoreProblem& p : report.problems)
     lines.line(1, p.fatal ? "Damaged" : "Ignored by the engine", p.what + concerned(p.concerns));
   for (const LayerFinding& f : report.damaged)

@@ -10,9 +10,9 @@
 
 #include "detect/small_file.hpp"
 #include "detect/toml_edit.hpp"
-#include "drivers/sys/process.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/process.hpp"
 
 namespace drover {
 

@@ -1,13 +1,14 @@
 // devicemapper (moby daemon/graphdriver/devmapper; up to engine 24):
 //
-//     <home>/metadata/<id>                 a layer's thin device: its ID in the pool, its size (devicemapper_records.hpp)
-//     <home>/metadata/base                 the device that all others start from as snapshots, with a filesystem
-//     <home>/metadata/{deviceset,transaction}-metadata
+//     <home>/metadata/<id>                 a layer's thin device: its ID in the pool, its size
+//     (devicemapper_records.hpp) <home>/metadata/base                 the device that all others start from
+//     as snapshots, with a filesystem <home>/metadata/{deviceset,transaction}-metadata
 //     <home>/devicemapper/{data,metadata}  the pool's two files, unless dm.thinpooldev names a pool of LVM's
 //     <home>/mnt/<id>/                     where the engine mounts
 //
-// A layer's tree is `rootfs/` on its device's filesystem; beside it lies `id`, the name of the oldest layer that the
-// device was copied from. drover mounts a device nowhere: what it opens is seen by nobody and gone when it is closed.
+// A layer's tree is `rootfs/` on its device's filesystem; beside it lies `id`, the name of the oldest layer
+// that the device was copied from. drover mounts a device nowhere: what it opens is seen by nobody and gone
+// when it is closed.
 
 #include <map>
 #include <memory>
@@ -59,9 +60,10 @@ class Devicemapper : public Driver {
   bool layers_are_volumes() const noexcept override { return true; }
   bool limits_size() const noexcept override { return true; }
   std::string reluctance() const override {
-    return options_.on_loop_files() ? "its pool would lie on loop files, which is slow, and which the engine's makers "
-                                      "advise against (name a pool: --storage-opt dm.thinpooldev=/dev/mapper/NAME)"
-                                    : "";
+    return options_.on_loop_files()
+               ? "its pool would lie on loop files, which is slow, and which the engine's makers "
+                 "advise against (name a pool: --storage-opt dm.thinpooldev=/dev/mapper/NAME)"
+               : "";
   }
   std::optional<Space> space() const override;
 
@@ -123,15 +125,19 @@ OpenLayer Devicemapper::tree_of(std::shared_ptr<ThinVolume> volume, const LayerI
 OpenLayer Devicemapper::open(const LayerId& id) const {
   DeviceRecord record = record_of(id);
   // A running engine writes to it, and what is read beside it is neither its old state nor its new one.
-  if (std::string device = engine_device_name(Dir::open(home_), id); open_device_mapper() && dm_number(device))
-    throw Error(ExitCode::in_use, "the engine has " + describe_device(id) + " in use (`/dev/mapper/" + device + "`)",
-                "stop its container, and the engine; if a killed engine has left the device: dmsetup remove " + device);
+  if (std::string device = engine_device_name(Dir::open(home_), id);
+      open_device_mapper() && dm_number(device))
+    throw Error(
+        ExitCode::in_use, "the engine has " + describe_device(id) + " in use (`/dev/mapper/" + device + "`)",
+        "stop its container, and the engine; if a killed engine has left the device: dmsetup remove " +
+            device);
   {
     std::lock_guard lock(mutex_);
     if (auto volume = open_[id].lock()) return tree_of(std::move(volume), id);
   }
   // Two threads may do this for one layer at once; each then has its own.
-  std::shared_ptr<ThinVolume> volume = reader_.open(record, set_ ? &set_->pool() : nullptr, describe_device(id));
+  std::shared_ptr<ThinVolume> volume =
+      reader_.open(record, set_ ? &set_->pool() : nullptr, describe_device(id));
   {
     std::lock_guard lock(mutex_);
     open_[id] = volume;
@@ -147,8 +153,8 @@ void Devicemapper::make_home() {
     auto ensure_file = [&](const char* name, std::uint64_t bytes) {
       Fd file = files.open_file(name, O_RDWR | O_CREAT, 0600);
       struct stat st;
-      if (::fstat(file.get(), &st) != 0 ||
-          (static_cast<std::uint64_t>(st.st_size) < bytes && ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0))
+      if (::fstat(file.get(), &st) != 0 || (static_cast<std::uint64_t>(st.st_size) < bytes &&
+                                            ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0))
         throw_errno("cannot make the pool's file `" + files.path_of(name) + "`");
     };
     if (options_.data_device.empty()) ensure_file("data", options_.loop_data_bytes);
@@ -174,7 +180,8 @@ ThinPool Devicemapper::activate_pool() const {
   auto part = [&](const std::string& device, const char* name) {
     ThinPool::Place place = ThinPool::open_part(home_, device, name, O_RDWR);
     // A mistyped name costs whatever is there.
-    if (std::string found = is_new && !device.empty() ? signature_on(place.file.get(), device) : ""; !found.empty())
+    if (std::string found = is_new && !device.empty() ? signature_on(place.file.get(), device) : "";
+        !found.empty())
       throw Error("`" + device + "` is not empty: it holds " + found,
                   "if a thin pool shall take its place: wipefs --all " + device);
     return place;
@@ -200,7 +207,8 @@ std::unique_ptr<ThinVolume> Devicemapper::mount_for_writing(const DeviceRecord& 
   return volume;
 }
 
-OpenLayer Devicemapper::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
+OpenLayer Devicemapper::create(const LayerId& id, const std::optional<LayerId>& parent,
+                               const CreateOptions&) {
   require_layer_id(id);
   DeviceRecord record = set().create(id, parent);
   std::shared_ptr<ThinVolume> volume = mount_for_writing(record, id);
@@ -236,7 +244,8 @@ std::optional<std::string> Devicemapper::limit_size(const LayerId& id, std::uint
   DeviceRecord record = record_of(id);
   bytes = bytes / kDmSector * kDmSector;
   if (bytes < record.size_bytes)
-    return "a thin device cannot be smaller than the base device (dm.basesize), " + human_size(record.size_bytes);
+    return "a thin device cannot be smaller than the base device (dm.basesize), " +
+           human_size(record.size_bytes);
   if (bytes == record.size_bytes) return std::nullopt;
   record.size_bytes = bytes;
   write_device_record(Dir::open(home_ + "/" + kRecords), id, record);
@@ -258,8 +267,8 @@ void Devicemapper::remove_home() {
   folder_above(home_).remove_tree(name_of(home_));
 }
 
-/// Where a pool is gone, or takes no changes any more, or is another by now, that is said: it is no reason to keep the
-/// home for ever.
+/// Where a pool is gone, or takes no changes any more, or is another by now, that is said: it is no reason to
+/// keep the home for ever.
 void Devicemapper::remove_from_outside_pool() {
   std::string ids = recorded_device_ids(Dir::open(home_ + "/" + kRecords));
   if (ids.empty() && !set_) return;
@@ -274,8 +283,9 @@ void Devicemapper::remove_from_outside_pool() {
     if (e.code() == ExitCode::in_use || (system && system->number() == EBUSY)) throw;
     why = e.what();
   }
-  log_warning("devices stay in the thin pool `" + (options_.pool.empty() ? options_.data_device : options_.pool) +
-              "`: " + why + ". They have the IDs " + ids + " (dmsetup message POOL 0 \"delete ID\")");
+  log_warning("devices stay in the thin pool `" +
+              (options_.pool.empty() ? options_.data_device : options_.pool) + "`: " + why +
+              ". They have the IDs " + ids + " (dmsetup message POOL 0 \"delete ID\")");
 }
 
 void Devicemapper::close() {
@@ -292,7 +302,9 @@ void Devicemapper::close() {
   ThinPool::release(set->take_pool());
 }
 
-std::optional<Space> Devicemapper::space() const { return devicemapper_space(folder_above(home_).path(), options_); }
+std::optional<Space> Devicemapper::space() const {
+  return devicemapper_space(folder_above(home_).path(), options_);
+}
 
 }  // namespace
 

@@ -11,7 +11,8 @@ namespace drover {
 
 namespace {
 
-// A pool that the engine has made with LVM has this name, and its home has this file (setupDirectLVM, writeLVMConfig).
+// A pool that the engine has made with LVM has this name, and its home has this file (setupDirectLVM,
+// writeLVMConfig).
 constexpr const char *kEnginesPool = "docker-thinpool", *kSetupFile = "setup-config.json";
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -23,7 +24,8 @@ std::string lower(std::string_view text) {
 }
 
 [[noreturn]] void refuse(const std::string& option, const std::string& why) {
-  throw Error(ExitCode::usage, "the storage-opt `" + option + "` " + why, "correct it: --storage-opt, or storage-opts in daemon.json");
+  throw Error(ExitCode::usage, "the storage-opt `" + option + "` " + why,
+              "correct it: --storage-opt, or storage-opts in daemon.json");
 }
 
 std::uint64_t size_of(const std::string& option, std::string_view value) {
@@ -47,7 +49,8 @@ unsigned percent_of(const std::string& option, std::string_view value) {
   if (value.ends_with('%')) value.remove_suffix(1);
   unsigned percent = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), percent);
-  if (error != std::errc() || end != value.data() + value.size() || percent >= 100) refuse(option, "is no percentage");
+  if (error != std::errc() || end != value.data() + value.size() || percent >= 100)
+    refuse(option, "is no percentage");
   return percent;
 }
 
@@ -77,7 +80,8 @@ DevicemapperOptions parse_devicemapper_options(const std::vector<std::string>& s
   return options;
 }
 
-DevicemapperOptions devicemapper_options_of(const std::string& home, const std::vector<std::string>& storage_opts) {
+DevicemapperOptions devicemapper_options_of(const std::string& home,
+                                            const std::vector<std::string>& storage_opts) {
   DevicemapperOptions options = parse_devicemapper_options(storage_opts);
   auto dir = Dir::try_open(home);
   if (options.pool.empty() && dir && dir->exists(kSetupFile)) options.pool = kEnginesPool;

@@ -62,7 +62,8 @@ std::optional<DeviceRecord> read_device_record(const Dir& metadata, const std::s
   DeviceRecord record;
   record.device_id = static_cast<std::uint32_t>(number("device_id", kLargestThinDevice));
   record.size_bytes = number("size", INT64_MAX);
-  if (record.size_bytes == 0 || record.size_bytes % 512 != 0) damaged(metadata, name, "it has an impossible size");
+  if (record.size_bytes == 0 || record.size_bytes % 512 != 0)
+    damaged(metadata, name, "it has an impossible size");
   // Records of very old engines have no transaction.
   if (json->contains("transaction_id")) record.transaction_id = number("transaction_id", UINT64_MAX);
   record.initialized = flag_in(*json, "initialized");
@@ -95,8 +96,8 @@ DeviceSetRecord read_device_set(const Dir& metadata) {
   DeviceSetRecord record;
   auto json = read_object(metadata, kDeviceSet);
   if (!json) return record;
-  record.last_device_id =
-      static_cast<std::uint32_t>(number_in(*json, "next_device_id", kLargestThinDevice, metadata, kDeviceSet));
+  record.last_device_id = static_cast<std::uint32_t>(
+      number_in(*json, "next_device_id", kLargestThinDevice, metadata, kDeviceSet));
   record.base_uuid = text_in(*json, "BaseDeviceUUID");
   record.base_filesystem = text_in(*json, "BaseDeviceFilesystem");
   return record;
@@ -119,7 +120,8 @@ std::optional<TransactionRecord> read_transaction(const Dir& metadata) {
   record.open_id = number("open_transaction_id", UINT64_MAX);
   record.device_id = static_cast<std::uint32_t>(number("device_id", kLargestThinDevice));
   record.layer = text_in(*json, "device_hash");
-  if (!record.layer.empty() && !is_layer_id(record.layer)) damaged(metadata, kTransaction, "it names no layer");
+  if (!record.layer.empty() && !is_layer_id(record.layer))
+    damaged(metadata, kTransaction, "it names no layer");
   return record;
 }
 

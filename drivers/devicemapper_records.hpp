@@ -39,7 +39,8 @@ DeviceSetRecord read_device_set(const Dir& metadata);
 void write_device_set(const Dir& metadata, const DeviceSetRecord&);
 
 /// `metadata/transaction-metadata`: what is about to be done to the pool. It is done once the pool's own
-/// transaction ID is this one; else the engine takes it back when it starts: it deletes the device and its record.
+/// transaction ID is this one; else the engine takes it back when it starts: it deletes the device and its
+/// record.
 struct TransactionRecord {
   std::uint64_t open_id = 0;
   std::string layer;  ///< empty: base

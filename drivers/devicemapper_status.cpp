@@ -30,7 +30,8 @@ std::optional<PoolSpace> space_of_active_pool(const std::string& name) {
   auto status = thin_pool_status(name);
   if (!status) return std::nullopt;
   return PoolSpace{status->block_bytes, status->used_data_blocks * status->block_bytes,
-                   status->data_blocks * status->block_bytes, status->used_metadata_blocks * kThinMetadataBlock,
+                   status->data_blocks * status->block_bytes,
+                   status->used_metadata_blocks * kThinMetadataBlock,
                    status->metadata_blocks * kThinMetadataBlock};
 }
 
@@ -40,8 +41,9 @@ std::optional<PoolSpace> space_in_metadata(const Dir& home) {
   if (!file) return std::nullopt;
   ThinMetadata metadata(std::move(*file), files->path_of("metadata"));
   const ThinPoolFacts& pool = metadata.pool();
-  return PoolSpace{pool.block_bytes, pool.used_data_blocks * pool.block_bytes, pool.data_blocks * pool.block_bytes,
-                   pool.used_metadata_blocks * kThinMetadataBlock, pool.metadata_blocks * kThinMetadataBlock};
+  return PoolSpace{pool.block_bytes, pool.used_data_blocks * pool.block_bytes,
+                   pool.data_blocks * pool.block_bytes, pool.used_metadata_blocks * kThinMetadataBlock,
+                   pool.metadata_blocks * kThinMetadataBlock};
 }
 
 /// A sparse data file cannot get more than its filesystem has.
@@ -73,7 +75,9 @@ Lines lines_of(const Dir& home, const DevicemapperOptions& options) {
   lines.emplace_back("Metadata Space Used", human_size(space->metadata_used));
   lines.emplace_back("Metadata Space Total", human_size(space->metadata_total));
   lines.emplace_back("Metadata Space Available", human_size(space->metadata_total - space->metadata_used));
-  lines.emplace_back("Thin Pool Minimum Free Space", human_size(space->data_total / space->block_bytes * options.min_free_percent / 100 * space->block_bytes));
+  lines.emplace_back("Thin Pool Minimum Free Space",
+                     human_size(space->data_total / space->block_bytes * options.min_free_percent / 100 *
+                                space->block_bytes));
   return lines;
 }
 

@@ -99,7 +99,8 @@ class Driver {
 
   /// Whether the layers lie outside of the home's folder, so that a rename of it does not take them along.
   virtual bool layers_outside() const noexcept { return false; }
-  /// Where the layers take their room, and how much there is; nothing if that is all the data root's filesystem has.
+  /// Where the layers take their room, and how much there is; nothing if that is all the data root's
+  /// filesystem has.
   virtual std::optional<Space> space() const { return std::nullopt; }
   /// What was set on single layers by hand and no other driver can hold ("refquota=5368709120").
   virtual std::map<LayerId, std::vector<std::string>> own_settings() const { return {}; }
@@ -130,19 +131,21 @@ class Driver {
   /// Removes the whole home: layers, then the home itself. Gone already is success.
   virtual void remove_home() = 0;
 
-  /// Whether a layer can have a limit of its size, and the setting of it. Returns why this one cannot be set; nothing
-  /// if it is.
+  /// Whether a layer can have a limit of its size, and the setting of it. Returns why this one cannot be set;
+  /// nothing if it is.
   virtual bool limits_size() const noexcept { return false; }
-  virtual std::optional<std::string> limit_size(const LayerId&, std::uint64_t /*bytes*/) { return "no driver's limit"; }
+  virtual std::optional<std::string> limit_size(const LayerId&, std::uint64_t /*bytes*/) {
+    return "no driver's limit";
+  }
 
-  // Of a home whose layers lie outside. Called around the renames of a switch, perhaps again after a crash; all
-  // of them are idempotent.
+  // Of a home whose layers lie outside. Called around the renames of a switch, perhaps again after a crash;
+  // all of them are idempotent.
 
   /// The home is complete and about to be put where an engine looks: gives its layers the names under which
   /// the engine looks for them. Until claim or release, remove_home still removes these layers and no others.
   virtual void settle() {}
-  /// The home was where an engine looks and is not any more: these layers, and what was made from them, are its
-  /// own. Writes that down in the home, so that remove_home removes these and no others.
+  /// The home was where an engine looks and is not any more: these layers, and what was made from them, are
+  /// its own. Writes that down in the home, so that remove_home removes these and no others.
   virtual void claim(const std::vector<LayerId>&) {}
   /// The home is, or is about to be, where an engine looks: forgets what settle and claim have written down.
   virtual void release() {}

@@ -13,8 +13,8 @@ namespace drover {
 
 namespace {
 // A group must not run into the filesystem's limit of links (65000 on ext4, 65535 on btrfs) half-way, so the
-// first of its names decides for all: where the inode has this many already it is copied once, and its names in
-// the target are linked to the copy.
+// first of its names decides for all: where the inode has this many already it is copied once, and its names
+// in the target are linked to the copy.
 constexpr nlink_t kManyLinks = 30000;
 }  // namespace
 

@@ -44,7 +44,8 @@ class EntryPlacer {
 
  private:
   bool try_link(const Dir& from, std::string_view name, const struct stat&, const Dir& to);
-  /// The first of an inode's names in the layer that is being made: the directory that holds it, and the name.
+  /// The first of an inode's names in the layer that is being made: the directory that holds it, and the
+  /// name.
   std::optional<std::pair<Dir, std::string>> first_placed(const struct stat&) const;
   bool link_to_placed(const struct stat&, const Dir& to, std::string_view name);
   void create(const Dir& from, std::string_view name, const struct stat&, const Dir& to);

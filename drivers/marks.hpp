@@ -42,8 +42,8 @@ DecodedEntry decode(Marks, const Dir&, const DirEntry&, Opacity inside);
 /// Whether this directory holds a whiteout for `name` under a name of its own (".wh.NAME").
 bool has_named_whiteout(Marks, const Dir&, std::string_view name);
 
-/// Writes them: a whiteout for `name`, which must not be there; the directory itself opaque. Again is no error
-/// for the latter, and for a whiteout under a name of its own.
+/// Writes them: a whiteout for `name`, which must not be there; the directory itself opaque. Again is no
+/// error for the latter, and for a whiteout under a name of its own.
 void hide(Marks, const Dir&, std::string_view name);
 void make_opaque(Marks, const Dir&);
 

@@ -37,7 +37,8 @@ Probe probe_devicemapper(const std::string& data_root, const StorageOpts& storag
   try {
     DevicemapperOptions options = devicemapper_options_of(home, storage_opts);
     if (probe.usable != Probe::Usable::no && options.on_pool_of_lvm() && !thin_pool_status(options.pool))
-      probe = not_usable("there is no thin pool `/dev/mapper/" + options.pool + "`", "asked device-mapper for its status",
+      probe = not_usable("there is no thin pool `/dev/mapper/" + options.pool + "`",
+                         "asked device-mapper for its status",
                          "is it active? For one of LVM's: lvchange --activate y VG/POOL");
     probe.status = devicemapper_status(home, options);
   } catch (const Error& e) {

@@ -11,7 +11,8 @@ namespace drover {
 namespace {
 
 constexpr const char* kElsewhere =
-    "move the data root to an ext4, an xfs made with ftype=1 or a btrfs, or choose another driver: drover select";
+    "move the data root to an ext4, an xfs made with ftype=1 or a btrfs, or choose another driver: drover "
+    "select";
 
 Probe cannot_mount(const OverlayTrial& trial, const BackingFilesystem& fs) {
   std::string evidence = "mount of an overlay with two lower directories in `" + fs.place +
@@ -86,7 +87,9 @@ Probe probe_overlayfs(const std::string& data_root, std::string_view driver) {
 
 }  // namespace
 
-Probe probe_overlay2(const std::string& data_root, const StorageOpts&) { return probe_overlayfs(data_root, "overlay2"); }
+Probe probe_overlay2(const std::string& data_root, const StorageOpts&) {
+  return probe_overlayfs(data_root, "overlay2");
+}
 
 Probe probe_overlay(const std::string& data_root, const StorageOpts&) {
   Probe probe = probe_overlayfs(data_root, "overlay");

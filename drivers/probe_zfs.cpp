@@ -1,7 +1,7 @@
 // zfs: each layer a filesystem below the one that the data root lies on, or that zfs.fsname names.
 //
-// Nothing is made for a trial: it would stay in the admin's pool if this run were killed. What can keep zfs from
-// making layers there is asked for instead.
+// Nothing is made for a trial: it would stay in the admin's pool if this run were killed. What can keep zfs
+// from making layers there is asked for instead.
 #include "drivers/probe_scratch.hpp"
 #include "drivers/probes.hpp"
 #include "drivers/sys/error.hpp"
@@ -13,7 +13,8 @@ namespace drover {
 
 namespace {
 
-constexpr const char* kInstall = "install OpenZFS (apt-get install zfsutils-linux zfs-dkms) and run modprobe zfs";
+constexpr const char* kInstall =
+    "install OpenZFS (apt-get install zfsutils-linux zfs-dkms) and run modprobe zfs";
 
 Probe probe_parent(const std::string& parent, const std::string& found_by) {
   // It takes the output of `zfs list` apart at blanks (go-zfs), and does not start.
@@ -22,13 +23,15 @@ Probe probe_parent(const std::string& parent, const std::string& found_by) {
                       "`" + parent + "` is the one that " + found_by,
                       "name another: zfs rename, or --storage-opt zfs.fsname=POOL/NAME");
   if (!zfs_exists(parent))
-    return not_usable("there is no zfs filesystem `" + parent + "`, which " + found_by, "`zfs list` does not know it",
+    return not_usable("there is no zfs filesystem `" + parent + "`, which " + found_by,
+                      "`zfs list` does not know it",
                       "make it: zfs create -o mountpoint=none '" + parent + "'");
   auto properties = zfs_properties(parent, {"readonly", "snapdir"});
   Probe probe = usable("`zfs list` shows `" + parent + "`, which " + found_by);
   if (properties[0] == "on")
-    probe = not_usable("the zfs filesystem `" + parent + "` is read-only", "zfs get readonly: on",
-                       "zfs set readonly=off '" + parent + "'; a pool that was imported read-only: import it again");
+    probe = not_usable(
+        "the zfs filesystem `" + parent + "` is read-only", "zfs get readonly: on",
+        "zfs set readonly=off '" + parent + "'; a pool that was imported read-only: import it again");
   else if (properties[1] == "visible")
     probe = not_usable("the zfs filesystem `" + parent + "` shows its snapshots as files, also in layers",
                        "zfs get snapdir: visible", "zfs set snapdir=hidden '" + parent + "'");
@@ -48,9 +51,10 @@ Probe probe_zfs(const std::string& data_root, const StorageOpts& storage_opts) {
                         "open of /dev/zfs: " + errno_text(errno), kInstall);
     auto parent = find_zfs_parent(place, storage_opts);
     if (!parent)
-      return not_usable("`" + place + "` is not on a zfs filesystem, and none is named for the layers",
-                        filesystem_evidence(place),
-                        "name one: --storage-opt zfs.fsname=POOL/docker (zfs create -o mountpoint=none POOL/docker)");
+      return not_usable(
+          "`" + place + "` is not on a zfs filesystem, and none is named for the layers",
+          filesystem_evidence(place),
+          "name one: --storage-opt zfs.fsname=POOL/docker (zfs create -o mountpoint=none POOL/docker)");
     return probe_parent(*parent, zfs_fsname(storage_opts) ? "zfs.fsname names" : "`" + place + "` is on");
   });
 }

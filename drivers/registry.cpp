@@ -15,8 +15,7 @@ const std::vector<DriverEntry>& driver_table() {
       {DriverKind::zfs, "zfs", LayerForm::tree, probe_zfs, open_zfs},
       {DriverKind::vfs, "vfs", LayerForm::tree, probe_vfs, open_vfs},
       {DriverKind::aufs, "aufs", LayerForm::delta, probe_aufs, open_aufs},
-      {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper,
-       open_devicemapper},
+      {DriverKind::devicemapper, "devicemapper", LayerForm::tree, probe_devicemapper, open_devicemapper},
       {DriverKind::overlay, "overlay", LayerForm::tree, probe_overlay, open_overlay},
   };
   return table;

@@ -21,15 +21,16 @@ void run(std::vector<std::string> argv) {
   ProcessResult result = run_process(argv);
   if (result.exit_code == 0) return;
   std::string said = printable(std::string_view(result.err).substr(0, result.err.find('\n')));
-  throw Error("`" + argv[0] + "` fails on `" + argv.back() + "` (exit code " + std::to_string(result.exit_code) +
-              "): " + said);
+  throw Error("`" + argv[0] + "` fails on `" + argv.back() + "` (exit code " +
+              std::to_string(result.exit_code) + "): " + said);
 }
 
 std::string require_program(const char* name, const char* package) {
   auto path = find_program(name);
   if (!path)
     throw Error(ExitCode::not_usable, std::string("the program ") + name + " is not installed",
-                std::string("install it (apt-get install ") + package + "), or choose the other filesystem: --storage-opt dm.fs=xfs or dm.fs=ext4");
+                std::string("install it (apt-get install ") + package +
+                    "), or choose the other filesystem: --storage-opt dm.fs=xfs or dm.fs=ext4");
   return *path;
 }
 
@@ -56,7 +57,8 @@ std::string default_filesystem() {
 
 }  // namespace
 
-ThinDeviceSet::ThinDeviceSet(Dir metadata, ThinPool pool) : metadata_(std::move(metadata)), pool_(std::move(pool)) {
+ThinDeviceSet::ThinDeviceSet(Dir metadata, ThinPool pool)
+    : metadata_(std::move(metadata)), pool_(std::move(pool)) {
   transaction_id_ = pool_.status().transaction_id;
   set_ = read_device_set(metadata_);
   for (const auto& [name, record] : readable_records(metadata_)) used_ids_.insert(record.device_id);
@@ -67,13 +69,14 @@ ThinDeviceSet::ThinDeviceSet(Dir metadata, ThinPool pool) : metadata_(std::move(
 /// A pool may have been made anew under the name of the one that the records are about.
 void ThinDeviceSet::require_own_pool() const {
   auto not_ours = [&](const std::string& why) {
-    return Error("the thin pool `" + pool_.name() + "` is not the one that `" + metadata_.path() + "` is about: " + why,
+    return Error("the thin pool `" + pool_.name() + "` is not the one that `" + metadata_.path() +
+                     "` is about: " + why,
                  "nothing of it was changed; its devices are somebody else's");
   };
   for (const auto& [name, record] : readable_records(metadata_))
     if (record.transaction_id > transaction_id_ + 1)
-      throw not_ours("its transaction ID is " + std::to_string(transaction_id_) + ", that of " + name + " is " +
-                     std::to_string(record.transaction_id));
+      throw not_ours("its transaction ID is " + std::to_string(transaction_id_) + ", that of " + name +
+                     " is " + std::to_string(record.transaction_id));
   auto base = read_device_record(metadata_, kBaseDevice);
   // The engine asks the same (verifyBaseDeviceUUIDFS).
   if (base && base->initialized && !set_.base_uuid.empty()) {
@@ -88,7 +91,8 @@ void ThinDeviceSet::require_own_pool() const {
       throw not_ours("it has no base device");
     }
     if (filesystem != set_.base_uuid) throw not_ours("its base device has another filesystem");
-  } else if (std::uint64_t used = pool_.status().used_data_blocks; !base && used != 0 && read_transaction(metadata_)) {
+  } else if (std::uint64_t used = pool_.status().used_data_blocks;
+             !base && used != 0 && read_transaction(metadata_)) {
     throw not_ours("it has " + std::to_string(used) + " used blocks, and no base device is recorded");
   }
 }
@@ -135,7 +139,8 @@ void ThinDeviceSet::make_filesystem(const DeviceRecord& record, const Devicemapp
   if (set_.base_filesystem == "xfs")
     argv = {require_program("mkfs.xfs", "xfsprogs")};
   else
-    argv = {require_program("mkfs.ext4", "e2fsprogs"), "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"};
+    argv = {require_program("mkfs.ext4", "e2fsprogs"), "-E",
+            "nodiscard,lazy_itable_init=0,lazy_journal_init=0"};
   argv.insert(argv.end(), more.begin(), more.end());
   run(argv);
   if (set_.base_filesystem == "ext4")
@@ -152,8 +157,10 @@ std::uint32_t ThinDeviceSet::free_device_id() {
   throw Error("the thin pool `" + pool_.name() + "` has no free device ID");
 }
 
-DeviceRecord ThinDeviceSet::add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin) {
-  if (unusable_) throw Error("the thin pool `" + pool_.name() + "` has a device that drover could neither use nor remove");
+DeviceRecord ThinDeviceSet::add(const std::string& name, std::uint64_t size_bytes,
+                                const DeviceRecord* origin) {
+  if (unusable_)
+    throw Error("the thin pool `" + pool_.name() + "` has a device that drover could neither use nor remove");
   pool_.require_room();
   DeviceRecord record{.size_bytes = size_bytes, .transaction_id = transaction_id_ + 1};
   record.device_id = free_device_id();
@@ -207,7 +214,8 @@ void ThinDeviceSet::drop(const std::string& name, std::uint32_t device_id) {
 DeviceRecord ThinDeviceSet::create(const LayerId& id, const std::optional<LayerId>& parent) {
   std::lock_guard lock(mutex_);
   auto origin = read_device_record(metadata_, parent ? *parent : kBaseDevice);
-  if (!origin || origin->deleted) throw Error("there is no thin device of layer " + parent.value_or("(base)"));
+  if (!origin || origin->deleted)
+    throw Error("there is no thin device of layer " + parent.value_or("(base)"));
   if (metadata_.exists(id)) throw Error("there is a thin device of layer " + id + " already");
   return add(id, origin->size_bytes, &*origin);
 }
@@ -238,7 +246,8 @@ std::string recorded_device_ids(const Dir& metadata) {
   for (auto id = ids.begin(); id != ids.end();) {
     std::uint32_t first = *id, last = first;
     while (++id != ids.end() && *id == last + 1) last = *id;
-    text += (text.empty() ? "" : ",") + std::to_string(first) + (last > first ? "-" + std::to_string(last) : "");
+    text +=
+        (text.empty() ? "" : ",") + std::to_string(first) + (last > first ? "-" + std::to_string(last) : "");
   }
   return text;
 }

@@ -11,22 +11,23 @@
 
 namespace drover {
 
-/// The thin devices of a pool that is written to, kept as the engine keeps them (moby deviceset.go): each change is
-/// a transaction, in which the record of what is about to be done is on disk before the pool is told, and the pool's
-/// own transaction ID counts up last. So whoever opens it next, drover or the engine, can tell what was not finished
-/// and takes it back. Several threads may use one at once.
+/// The thin devices of a pool that is written to, kept as the engine keeps them (moby deviceset.go): each
+/// change is a transaction, in which the record of what is about to be done is on disk before the pool is
+/// told, and the pool's own transaction ID counts up last. So whoever opens it next, drover or the engine,
+/// can tell what was not finished and takes it back. Several threads may use one at once.
 class ThinDeviceSet {
  public:
-  /// Takes back what was not finished. `metadata`: the home's folder of records. Throws Error, and has changed nothing,
-  /// if the pool is not the one that the records are about: its devices may be somebody else's.
+  /// Takes back what was not finished. `metadata`: the home's folder of records. Throws Error, and has
+  /// changed nothing, if the pool is not the one that the records are about: its devices may be somebody
+  /// else's.
   ThinDeviceSet(Dir metadata, ThinPool pool);
 
   const ThinPool& pool() const { return pool_; }
   /// The pool, for release(): this must not be used any more.
   ThinPool take_pool() { return std::move(pool_); }
 
-  /// Makes the device that all others start from, with its filesystem, unless it is there. Throws Error for a pool
-  /// that is in use by somebody else.
+  /// Makes the device that all others start from, with its filesystem, unless it is there. Throws Error for a
+  /// pool that is in use by somebody else.
   void ensure_base(const DevicemapperOptions&);
   /// A snapshot of `parent` (none: base) for a layer.
   DeviceRecord create(const LayerId&, const std::optional<LayerId>& parent);
@@ -56,7 +57,8 @@ class ThinDeviceSet {
   bool unusable_ = false;  ///< a device was made that no record tells of
 };
 
-/// The IDs of all devices that have a readable record, as "1-4,7", for an admin who has to remove them by hand.
+/// The IDs of all devices that have a readable record, as "1-4,7", for an admin who has to remove them by
+/// hand.
 std::string recorded_device_ids(const Dir& metadata);
 
 }  // namespace drover

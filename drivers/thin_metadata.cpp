@@ -1,8 +1,10 @@
 // The on-disk format, all little endian (drivers/md/dm-thin-metadata.c, drivers/md/persistent-data/):
 //
-//     block 0     the superblock: checksum, flags, own number, UUID, magic, version, time, transaction, two space
+//     block 0     the superblock: checksum, flags, own number, UUID, magic, version, time, transaction, two
+//     space
 //                 maps' roots, the two trees' roots, block sizes
-//     tree node   checksum, flags (1 inner, 2 leaf), own number, entries, room for entries, value size; then keys,
+//     tree node   checksum, flags (1 inner, 2 leaf), own number, entries, room for entries, value size; then
+//     keys,
 //                 then values; an inner node's values are block numbers
 //     mapping     a tree device -> root of a tree block -> (data block << 24 | time)
 //     details     a tree device -> mapped blocks, transaction, creation time, snapshot time
@@ -65,7 +67,8 @@ void append(std::vector<ThinExtent>& extents, std::uint64_t block, std::uint64_t
 ThinMetadata::ThinMetadata(Fd file, std::string what) : file_(std::move(file)), what_(std::move(what)) {
   read_superblock();
   walk(details_root_, kDetailsSize, [&](std::uint64_t device, const char* value) {
-    if (device > kLargestThinDevice) throw Error("`" + what_ + "` is damaged: it has a device " + std::to_string(device));
+    if (device > kLargestThinDevice)
+      throw Error("`" + what_ + "` is damaged: it has a device " + std::to_string(device));
     devices_.emplace(device, u64_at(value));
   });
   walk(mapping_root_, kPointerSize, [&](std::uint64_t device, const char* value) {
@@ -83,7 +86,8 @@ std::vector<ThinExtent> ThinMetadata::extents(std::uint64_t device) const {
   walk(root->second, kPointerSize, [&](std::uint64_t block, const char* value) {
     std::uint64_t data = u64_at(value) >> kTimeBits;
     if (data >= pool_.data_blocks || block > UINT64_MAX / kLargestBlock)
-      throw Error("`" + what_ + "` is damaged: device " + std::to_string(device) + " has a block outside of the pool");
+      throw Error("`" + what_ + "` is damaged: device " + std::to_string(device) +
+                  " has a block outside of the pool");
     append(extents, block, data);
     ++count;
   });
@@ -94,8 +98,9 @@ std::vector<ThinExtent> ThinMetadata::extents(std::uint64_t device) const {
 }
 
 void ThinMetadata::damaged(std::uint64_t block, const std::string& why) const {
-  throw Error("`" + what_ + "` is damaged: block " + std::to_string(block) + " " + why,
-              "thin_check (package thin-provisioning-tools) lists what is wrong, thin_repair can mend a copy");
+  throw Error(
+      "`" + what_ + "` is damaged: block " + std::to_string(block) + " " + why,
+      "thin_check (package thin-provisioning-tools) lists what is wrong, thin_repair can mend a copy");
 }
 
 ThinMetadata::Block ThinMetadata::read_block(std::uint64_t number, std::uint32_t checksum_xor) const {
@@ -117,8 +122,10 @@ ThinMetadata::Block ThinMetadata::read_block(std::uint64_t number, std::uint32_t
 }
 
 void ThinMetadata::read_superblock() {
-  constexpr std::size_t kFlags = 4, kMagicAt = 32, kVersion = 40, kTransaction = 48, kDataMap = 64, kMetadataMap = 192;
-  constexpr std::size_t kMappingRoot = 320, kDetailsRoot = 328, kDataBlock = 336, kMetadataBlock = 340, kIncompatible = 360;
+  constexpr std::size_t kFlags = 4, kMagicAt = 32, kVersion = 40, kTransaction = 48, kDataMap = 64,
+                        kMetadataMap = 192;
+  constexpr std::size_t kMappingRoot = 320, kDetailsRoot = 328, kDataBlock = 336, kMetadataBlock = 340,
+                        kIncompatible = 360;
   Block block = read_block(0, kSuperblockXor);
   const char* at = block.data();
   if (u64_at(at + kMagicAt) != kMagic) damaged(0, "is no superblock of a thin pool");
@@ -179,7 +186,8 @@ void ThinMetadata::walk(std::uint64_t root, std::size_t value_size, const Visit&
     std::uint64_t key = u64_at(keys + i * kKeySize);
     const char* values = keys + level.room * kKeySize;
     if (!level.leaf) {
-      if (i > 0 && key <= u64_at(keys + (i - 1) * kKeySize)) damaged(level.number, "has its keys in disorder");
+      if (i > 0 && key <= u64_at(keys + (i - 1) * kKeySize))
+        damaged(level.number, "has its keys in disorder");
       enter(u64_at(values + i * kPointerSize));
       continue;
     }

@@ -25,8 +25,9 @@ bool read_pair(std::istream& in, std::uint64_t& used, std::uint64_t& total) {
 ThinPoolStatus parse_status(const std::string& name, const DmTarget& line) {
   ThinPoolStatus status;
   if (line.type != "thin-pool")
-    throw Error("the device `" + name + "` is no thin pool, but of type " + printable(line.type),
-                "dm.thinpooldev must name a pool that has no volumes of LVM's yet: dmsetup ls --target thin-pool");
+    throw Error(
+        "the device `" + name + "` is no thin pool, but of type " + printable(line.type),
+        "dm.thinpooldev must name a pool that has no volumes of LVM's yet: dmsetup ls --target thin-pool");
   std::istringstream in(line.parameters);
   std::string held_root, word;
   if (line.parameters.starts_with("Fail")) {
@@ -35,7 +36,8 @@ ThinPoolStatus parse_status(const std::string& name, const DmTarget& line) {
   }
   if (!(in >> status.transaction_id) || !read_pair(in, status.used_metadata_blocks, status.metadata_blocks) ||
       !read_pair(in, status.used_data_blocks, status.data_blocks) || !(in >> held_root >> status.mode))
-    throw Error("the pool `" + name + "` has a status that drover does not understand: " + printable(line.parameters));
+    throw Error("the pool `" + name +
+                "` has a status that drover does not understand: " + printable(line.parameters));
   while (in >> word) status.needs_check |= word == "needs_check";
   if (status.data_blocks > 0) status.block_bytes = line.sectors / status.data_blocks * kDmSector;
   return status;
@@ -69,7 +71,8 @@ void require_unattached(const Fd& file, const std::string& path, int how) {
 std::optional<ThinPoolStatus> thin_pool_status(const std::string& name) {
   auto lines = dm_status(name);
   if (!lines) return std::nullopt;
-  if (lines->empty()) throw Error("the device `" + name + "` has no table", "remove it: dmsetup remove " + name);
+  if (lines->empty())
+    throw Error("the device `" + name + "` has no table", "remove it: dmsetup remove " + name);
   ThinPoolStatus status = parse_status(name, lines->front());
   // The last block of a pool may be a part of one: the table says how large blocks are.
   if (auto table = dm_table(name); table && !table->empty()) {
@@ -93,7 +96,8 @@ ThinPool ThinPool::use(const std::string& name) {
   return pool;
 }
 
-ThinPool::Place ThinPool::open_part(const std::string& home, const std::string& device, const char* name, int flags) {
+ThinPool::Place ThinPool::open_part(const std::string& home, const std::string& device, const char* name,
+                                    int flags) {
   if (device.empty()) {
     Dir files = Dir::open(home).sub("devicemapper");
     return {files.open_file(name, flags), files.path_of(name)};
@@ -122,8 +126,8 @@ ThinPool ThinPool::make(Place data, Place metadata, std::uint64_t block_bytes) {
     numbers[place == &data ? 0 : 1] = device_number(device);
   }
   constexpr std::uint64_t kLowWater = 32768;  // as the engine's; nobody waits for the event
-  std::string parameters = numbers[1] + " " + numbers[0] + " " + std::to_string(block_bytes / kDmSector) + " " +
-                           std::to_string(kLowWater) + " 2 skip_block_zeroing error_if_no_space";
+  std::string parameters = numbers[1] + " " + numbers[0] + " " + std::to_string(block_bytes / kDmSector) +
+                           " " + std::to_string(kLowWater) + " 2 skip_block_zeroing error_if_no_space";
   pool.own_ = DmDevice::make("pool", {{0, data_bytes / kDmSector, "thin-pool", parameters}}, false);
   pool.name_ = pool.own_->name();
   pool.number_ = pool.own_->number();
@@ -143,7 +147,9 @@ ThinPoolStatus ThinPool::status() const {
   return *status;
 }
 
-void ThinPool::create(std::uint32_t device) const { dm_message(name_, "create_thin " + std::to_string(device)); }
+void ThinPool::create(std::uint32_t device) const {
+  dm_message(name_, "create_thin " + std::to_string(device));
+}
 
 void ThinPool::snapshot(std::uint32_t device, std::uint32_t origin) const {
   dm_message(name_, "create_snap " + std::to_string(device) + " " + std::to_string(origin));
@@ -162,24 +168,27 @@ void ThinPool::set_transaction_id(std::uint64_t from, std::uint64_t to) const {
 }
 
 DmDevice ThinPool::activate(std::uint32_t device, std::uint64_t size_bytes, bool read_only) const {
-  return DmDevice::make("thin", {{0, size_bytes / kDmSector, "thin", number_ + " " + std::to_string(device)}}, read_only);
+  return DmDevice::make("thin", {{0, size_bytes / kDmSector, "thin", number_ + " " + std::to_string(device)}},
+                        read_only);
 }
 
 void ThinPool::require_room() const {
   ThinPoolStatus now = status();
   std::string pool = "the thin pool `" + name_ + "` ";
   if (now.mode == "out_of_data_space" || now.used_data_blocks >= now.data_blocks)
-    throw Error(pool + "is full: " + counts(now.used_data_blocks, now.data_blocks) + " data blocks are used",
-                "the source is untouched; `drover rollback` removes the copy. Then give it more: --storage-opt "
-                "dm.loopdatasize=SIZE, or lvextend for a pool of LVM's");
+    throw Error(
+        pool + "is full: " + counts(now.used_data_blocks, now.data_blocks) + " data blocks are used",
+        "the source is untouched; `drover rollback` removes the copy. Then give it more: --storage-opt "
+        "dm.loopdatasize=SIZE, or lvextend for a pool of LVM's");
   if (now.mode == "ro" && now.used_metadata_blocks + 1 >= now.metadata_blocks)
-    throw Error(pool + "has no room for metadata: " + counts(now.used_metadata_blocks, now.metadata_blocks) +
-                    " blocks are used",
-                "the source is untouched; `drover rollback` gives the copy up. Then give it more: --storage-opt "
-                "dm.loopmetadatasize=SIZE; a pool of LVM's needs lvconvert --repair and lvextend --poolmetadatasize");
+    throw Error(
+        pool + "has no room for metadata: " + counts(now.used_metadata_blocks, now.metadata_blocks) +
+            " blocks are used",
+        "the source is untouched; `drover rollback` gives the copy up. Then give it more: --storage-opt "
+        "dm.loopmetadatasize=SIZE; a pool of LVM's needs lvconvert --repair and lvextend --poolmetadatasize");
   if (now.mode != "rw")
-    throw Error(pool + "takes no more writes (" + now.mode + (now.needs_check ? ", needs_check" : "") + "): " +
-                    counts(now.used_data_blocks, now.data_blocks) + " data blocks and " +
+    throw Error(pool + "takes no more writes (" + now.mode + (now.needs_check ? ", needs_check" : "") +
+                    "): " + counts(now.used_data_blocks, now.data_blocks) + " data blocks and " +
                     counts(now.used_metadata_blocks, now.metadata_blocks) + " metadata blocks are used",
                 "the source is untouched; the kernel's log tells what the pool met");
 }

@@ -10,7 +10,8 @@
 
 namespace drover {
 
-/// What an active pool says of itself (Documentation/admin-guide/device-mapper/thin-provisioning.rst, "Status").
+/// What an active pool says of itself (Documentation/admin-guide/device-mapper/thin-provisioning.rst,
+/// "Status").
 struct ThinPoolStatus {
   std::uint64_t transaction_id = 0;
   std::uint64_t used_metadata_blocks = 0, metadata_blocks = 0;
@@ -20,20 +21,21 @@ struct ThinPoolStatus {
   bool needs_check = false;
 };
 
-/// A pool's file is on one loop device at a time: waits until no other drover's pool has it, and takes it for as long as
-/// this file is open, here or by a loop device. `how`: LOCK_EX or LOCK_SH. Throws Error (in_use).
+/// A pool's file is on one loop device at a time: waits until no other drover's pool has it, and takes it for
+/// as long as this file is open, here or by a loop device. `how`: LOCK_EX or LOCK_SH. Throws Error (in_use).
 void require_unattached(const Fd& file, const std::string& path, int how);
 
 /// Nothing if there is no device of this name; throws Error if it is no thin pool.
 std::optional<ThinPoolStatus> thin_pool_status(const std::string& name);
 
-/// An active thin pool: one that is there already, or one of drover's own on files or devices, which goes away with
-/// this. Throws SystemError where device-mapper refuses.
+/// An active thin pool: one that is there already, or one of drover's own on files or devices, which goes
+/// away with this. Throws SystemError where device-mapper refuses.
 class ThinPool {
  public:
   static ThinPool use(const std::string& name);
-  /// Where a pool's data and metadata lie: files are attached to loop devices. Metadata that begins with zeros is a
-  /// new pool's. A full pool answers with an error and does not wait for more room, as the engine's would.
+  /// Where a pool's data and metadata lie: files are attached to loop devices. Metadata that begins with
+  /// zeros is a new pool's. A full pool answers with an error and does not wait for more room, as the
+  /// engine's would.
   struct Place {
     Fd file;
     std::string path;

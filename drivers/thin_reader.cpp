@@ -71,15 +71,18 @@ ThinVolume::~ThinVolume() {
 std::string engine_device_name(const Dir& home, const LayerId& id) {
   struct stat st = home.stat();
   // The engine takes the device number apart by arithmetic of its own.
-  std::uint64_t device = st.st_dev, major = (device >> 8) & 0xfff, minor = (device & 0xff) | ((device >> 12) & 0xfff00);
-  return "docker-" + std::to_string(major) + ":" + std::to_string(minor) + "-" + std::to_string(st.st_ino) + "-" + id;
+  std::uint64_t device = st.st_dev, major = (device >> 8) & 0xfff,
+                minor = (device & 0xff) | ((device >> 12) & 0xfff00);
+  return "docker-" + std::to_string(major) + ":" + std::to_string(minor) + "-" + std::to_string(st.st_ino) +
+         "-" + id;
 }
 
 std::string engine_pool_name(const Dir& home) { return engine_device_name(home, "pool"); }
 
 namespace {
 
-/// Mounts a device read-only. EROFS as a value: its journal wants replay, which a read-only device does not allow.
+/// Mounts a device read-only. EROFS as a value: its journal wants replay, which a read-only device does not
+/// allow.
 std::optional<Dir> mount_read_only(const std::string& path, int device, const std::string& what) {
   std::string filesystem = filesystem_on(device, what);
   if (filesystem.empty())
@@ -94,7 +97,8 @@ std::optional<Dir> mount_read_only(const std::string& path, int device, const st
 
 }  // namespace
 
-std::unique_ptr<ThinVolume> ThinReader::open(const DeviceRecord& record, const ThinPool* pool, const std::string& what) {
+std::unique_ptr<ThinVolume> ThinReader::open(const DeviceRecord& record, const ThinPool* pool,
+                                             const std::string& what) {
   if (!pool) {
     std::lock_guard lock(mutex_);
     if (!pool_ && !offline_) choose();
@@ -102,8 +106,11 @@ std::unique_ptr<ThinVolume> ThinReader::open(const DeviceRecord& record, const T
   auto volume = std::make_unique<ThinVolume>();
   if (const ThinPool* active = pool ? pool : pool_ ? &*pool_ : nullptr) {
     if (!on_pool(*volume, *active, record, what))
-      throw Error(what + " was not unmounted, and its journal cannot be replayed on a copy: device-mapper has no "
-                  "snapshot target", "load it: modprobe dm-snapshot");
+      throw Error(
+          what +
+              " was not unmounted, and its journal cannot be replayed on a copy: device-mapper has no "
+              "snapshot target",
+          "load it: modprobe dm-snapshot");
     return volume;
   }
   auto extents = offline_->metadata.extents(record.device_id);
@@ -128,7 +135,8 @@ void ThinReader::choose() {
     if (dm_number(name)) {
       // Its metadata on the disk is behind what the kernel knows.
       if (copies_only_)
-        throw Error(ExitCode::in_use, "the thin pool `/dev/mapper/" + name + "` is active: it cannot be read offline",
+        throw Error(ExitCode::in_use,
+                    "the thin pool `/dev/mapper/" + name + "` is active: it cannot be read offline",
                     "leave out --offline; or deactivate it: lvchange --activate n VG/POOL");
       pool_ = ThinPool::use(name);
       return;
@@ -137,7 +145,8 @@ void ThinReader::choose() {
   if (options_.on_pool_of_lvm() && (options_.data_device.empty() || options_.metadata_device.empty()))
     throw Error("the thin pool `/dev/mapper/" + options_.pool + "` is not there" +
                     (has_dm ? "" : ": this kernel has no device-mapper"),
-                "activate it: lvchange --activate y VG/POOL; or, where its parts can be had as devices or files, name "
+                "activate it: lvchange --activate y VG/POOL; or, where its parts can be had as devices or "
+                "files, name "
                 "them in the engine's storage-opts: dm.datadev=DATA and dm.metadatadev=METADATA");
   offline_ = open_offline();
 }
@@ -157,8 +166,10 @@ std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
     number = device_number(loop ? loop->device() : st.st_rdev);
   }
   log_detail("reading thin devices from `" + metadata_file.path + "`" + (number.empty() ? " by copies" : ""));
-  return std::unique_ptr<Offline>(new Offline{std::move(metadata), data_path,
-                                              {scratch_place(home_), std::move(data), block_bytes}, std::move(loop),
+  return std::unique_ptr<Offline>(new Offline{std::move(metadata),
+                                              data_path,
+                                              {scratch_place(home_), std::move(data), block_bytes},
+                                              std::move(loop),
                                               std::move(number)});
 }
 
@@ -168,18 +179,20 @@ bool ThinReader::on_pool(ThinVolume& volume, const ThinPool& pool, const DeviceR
   return mount_or_replay(volume, record, what);
 }
 
-bool ThinReader::on_table(ThinVolume& volume, const std::vector<ThinExtent>& extents, const DeviceRecord& record,
-                          const std::string& what) const {
+bool ThinReader::on_table(ThinVolume& volume, const std::vector<ThinExtent>& extents,
+                          const DeviceRecord& record, const std::string& what) const {
   if (offline_->data_number.empty()) return false;
-  auto table = linear_table(extents, offline_->metadata.pool().block_bytes, record.size_bytes, offline_->data_number);
+  auto table =
+      linear_table(extents, offline_->metadata.pool().block_bytes, record.size_bytes, offline_->data_number);
   if (table.size() > kLargestTable) return false;
   volume.devices.push_back(DmDevice::make("table", table, true));
   return mount_or_replay(volume, record, what);
 }
 
-/// Mounts the volume's device; where the journal wants replay, a snapshot of it whose changes go to a scratch file.
-/// False where that cannot be made.
-bool ThinReader::mount_or_replay(ThinVolume& volume, const DeviceRecord& record, const std::string& what) const {
+/// Mounts the volume's device; where the journal wants replay, a snapshot of it whose changes go to a scratch
+/// file. False where that cannot be made.
+bool ThinReader::mount_or_replay(ThinVolume& volume, const DeviceRecord& record,
+                                 const std::string& what) const {
   const DmDevice& origin = volume.devices.front();
   if (auto root = mount_read_only(origin.path(), origin.fd(), what)) {
     volume.root = std::move(*root);
@@ -193,9 +206,10 @@ bool ThinReader::mount_or_replay(ThinVolume& volume, const DeviceRecord& record,
   std::string place = scratch_place(home_);
   Fd changes = scratch_file(place, room);
   volume.loops.push_back(LoopDevice::attach(changes.get(), false, place + "/(scratch)"));
-  std::string parameters = origin.number() + " " + device_number(volume.loops.back().device()) + " N " +
-                           std::to_string(kChunk);
-  DmDevice copy = DmDevice::make("replay", {{0, record.size_bytes / kDmSector, "snapshot", parameters}}, false);
+  std::string parameters =
+      origin.number() + " " + device_number(volume.loops.back().device()) + " N " + std::to_string(kChunk);
+  DmDevice copy =
+      DmDevice::make("replay", {{0, record.size_bytes / kDmSector, "snapshot", parameters}}, false);
   auto root = mount_read_only(copy.path(), copy.fd(), what);
   if (!root) throw Error(what + " cannot be mounted: its journal cannot be replayed");
   volume.devices.push_back(std::move(copy));
@@ -208,7 +222,8 @@ void ThinReader::on_copy(ThinVolume& volume, std::vector<ThinExtent> extents, co
   ThinScratch& scratch = offline_->scratch;
   auto attach = [&](bool read_only) -> const LoopDevice& {
     volume.loops.clear();
-    volume.loops.push_back(LoopDevice::attach(volume.copy->file.get(), read_only, "(scratch of " + what + ")"));
+    volume.loops.push_back(
+        LoopDevice::attach(volume.copy->file.get(), read_only, "(scratch of " + what + ")"));
     return volume.loops.back();
   };
   volume.copy = scratch.make(std::move(extents), record.size_bytes);

@@ -29,17 +29,21 @@ struct ThinVolume {
   ~ThinVolume();
 };
 
-/// The names that the engine gives the pool of this home and a layer's device: from the home's device and inode.
+/// The names that the engine gives the pool of this home and a layer's device: from the home's device and
+/// inode.
 std::string engine_pool_name(const Dir& home);
 std::string engine_device_name(const Dir& home, const LayerId&);
 
-/// Reads thin devices without a write to them or to their pool. There are three ways, the first that works is taken:
+/// Reads thin devices without a write to them or to their pool. There are three ways, the first that works is
+/// taken:
 /// - the pool is active (LVM's; or a killed engine's): a thin device is activated on it, read-only;
-/// - device-mapper is there: the mappings in the pool's metadata become a table of linear targets on the pool's data.
-///   The kernel does not open the pool at all, so nothing about it can change, and the thin target is not needed;
+/// - device-mapper is there: the mappings in the pool's metadata become a table of linear targets on the
+/// pool's data.
+///   The kernel does not open the pool at all, so nothing about it can change, and the thin target is not
+///   needed;
 /// - else the device is put together as a scratch file.
-/// A filesystem whose journal wants replay gets it on a copy: a dm-snapshot with its changes in a scratch file, or
-/// the scratch file itself. All of it goes away when it is let go of, or when drover is killed.
+/// A filesystem whose journal wants replay gets it on a copy: a dm-snapshot with its changes in a scratch
+/// file, or the scratch file itself. All of it goes away when it is let go of, or when drover is killed.
 class ThinReader {
  public:
   /// `copies_only`: in the third way, though there may be others.
@@ -62,7 +66,8 @@ class ThinReader {
   void choose();
   std::unique_ptr<Offline> open_offline() const;
   bool on_pool(ThinVolume&, const ThinPool&, const DeviceRecord&, const std::string& what) const;
-  bool on_table(ThinVolume&, const std::vector<ThinExtent>&, const DeviceRecord&, const std::string& what) const;
+  bool on_table(ThinVolume&, const std::vector<ThinExtent>&, const DeviceRecord&,
+                const std::string& what) const;
   void on_copy(ThinVolume&, std::vector<ThinExtent>, const DeviceRecord&, const std::string& what) const;
   bool mount_or_replay(ThinVolume&, const DeviceRecord&, const std::string& what) const;
 

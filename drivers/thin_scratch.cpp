@@ -84,10 +84,12 @@ Fd scratch_file(const std::string& place, std::uint64_t bytes) {
 }
 
 ThinScratch::Copy ThinScratch::make(std::vector<ThinExtent> extents, std::uint64_t size_bytes) {
-  // Whole blocks, so that a file says exactly what it holds; a filesystem does not mind a device with more room.
+  // Whole blocks, so that a file says exactly what it holds; a filesystem does not mind a device with more
+  // room.
   std::uint64_t blocks = (size_bytes + block_bytes_ - 1) / block_bytes_;
   while (!extents.empty() && extents.back().begin >= blocks) extents.pop_back();
-  if (!extents.empty()) extents.back().length = std::min(extents.back().length, blocks - extents.back().begin);
+  if (!extents.empty())
+    extents.back().length = std::min(extents.back().length, blocks - extents.back().begin);
   Copy copy = take_nearest(extents);
   if (!copy.file) copy.file = scratch_file(place_, 0);
   if (::ftruncate(copy.file.get(), static_cast<off_t>(blocks * block_bytes_)) != 0)
@@ -105,12 +107,13 @@ void ThinScratch::give_back(Copy copy) {
 }
 
 void ThinScratch::clear(const Copy& copy, std::uint64_t begin, std::uint64_t blocks) const {
-  if (::fallocate(copy.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(begin * block_bytes_),
-                  static_cast<off_t>(blocks * block_bytes_)) != 0)
+  if (::fallocate(copy.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  static_cast<off_t>(begin * block_bytes_), static_cast<off_t>(blocks * block_bytes_)) != 0)
     throw_errno("cannot write a scratch file in `" + place_ + "`");
 }
 
-void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data, std::uint64_t blocks) const {
+void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data,
+                       std::uint64_t blocks) const {
   file_clone_range range{};
   range.src_fd = data_.get();
   range.src_offset = data * block_bytes_;
@@ -125,7 +128,8 @@ void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data
   while (left > 0) {
     check_interrupted();
     if (by_kernel) {
-      ssize_t n = ::copy_file_range(data_.get(), &in, copy.file.get(), &out, std::min<std::uint64_t>(left, 64 << 20), 0);
+      ssize_t n = ::copy_file_range(data_.get(), &in, copy.file.get(), &out,
+                                    std::min<std::uint64_t>(left, 64 << 20), 0);
       if (n > 0) {
         left -= static_cast<std::uint64_t>(n);
         continue;
@@ -139,9 +143,11 @@ void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data
     ssize_t n = ::pread(data_.get(), buffer.get(), std::min<std::uint64_t>(left, kStep), in);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw_errno("cannot read the pool's data");
-    if (n == 0) throw Error("the pool's data ends before a block that its metadata names", "is the data file whole?");
+    if (n == 0)
+      throw Error("the pool's data ends before a block that its metadata names", "is the data file whole?");
     for (ssize_t written = 0; written < n;) {
-      ssize_t w = ::pwrite(copy.file.get(), buffer.get() + written, static_cast<std::size_t>(n - written), out + written);
+      ssize_t w = ::pwrite(copy.file.get(), buffer.get() + written, static_cast<std::size_t>(n - written),
+                           out + written);
       if (w < 0 && errno == EINTR) continue;
       if (w < 0) throw_errno("cannot write a scratch file in `" + place_ + "`");
       written += w;

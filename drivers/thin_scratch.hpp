@@ -13,11 +13,11 @@ namespace drover {
 /// A file of that many bytes without a name (O_TMPFILE), which goes with its last handle.
 Fd scratch_file(const std::string& place, std::uint64_t bytes);
 
-/// Private copies of thin devices, for kernels that cannot activate them and for filesystems whose journal wants
-/// replay: sparse files without a name (O_TMPFILE), so that nothing stays of them whatever happens. Blocks are
-/// shared with the pool's data where the filesystem can (FICLONERANGE), else copied. A copy that is no longer used
-/// is made into the next one by exchanging only the blocks in which the two devices differ, which for layers of one
-/// image are few. Several threads may use one at once.
+/// Private copies of thin devices, for kernels that cannot activate them and for filesystems whose journal
+/// wants replay: sparse files without a name (O_TMPFILE), so that nothing stays of them whatever happens.
+/// Blocks are shared with the pool's data where the filesystem can (FICLONERANGE), else copied. A copy that
+/// is no longer used is made into the next one by exchanging only the blocks in which the two devices differ,
+/// which for layers of one image are few. Several threads may use one at once.
 class ThinScratch {
  public:
   /// `place`: a directory on a filesystem with room, best the pool's own. `data`: the pool's data, open for
@@ -46,8 +46,8 @@ class ThinScratch {
   std::vector<Copy> free_;
 };
 
-/// What turns a file that holds `from` into one that holds `to`: the extents to be copied, and the runs (data 0) to
-/// be cleared.
+/// What turns a file that holds `from` into one that holds `to`: the extents to be copied, and the runs (data
+/// 0) to be cleared.
 struct ThinDifference {
   std::vector<ThinExtent> copied, cleared;
   std::uint64_t copied_blocks() const;

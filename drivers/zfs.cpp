@@ -1,6 +1,7 @@
 // zfs (moby daemon/graphdriver/zfs):
 //
-//     <parent>/<id>       one filesystem a layer (mountpoint=legacy), a clone of its parent's; its size limit is
+//     <parent>/<id>       one filesystem a layer (mountpoint=legacy), a clone of its parent's; its size limit
+//     is
 //                         its `quota`
 //     <home>/graph/<id>   where the engine mounts it while it is in use; empty otherwise
 //
@@ -11,8 +12,8 @@
 //
 //     <parent>/drover-<digits>/<id>   layers that are being made; renamed when they are settled
 //
-// The parent may hold layers of another data root (the engine's own and the one of its userns-remap, say), and
-// whatever else the admin keeps there. So nothing is destroyed that the home's record does not name.
+// The parent may hold layers of another data root (the engine's own and the one of its userns-remap, say),
+// and whatever else the admin keeps there. So nothing is destroyed that the home's record does not name.
 // Layers are read and written through mounts that no other process sees.
 
 #include <algorithm>
@@ -61,14 +62,17 @@ void destroy_all(Layers layers) {
       zfs_destroy(leaf->second.name);
     } catch (const Error& e) {
       if (!e.hint().empty()) throw;
-      throw Error(e.what(), "has it a clone elsewhere (zfs list -o name,origin)? `zfs promote CLONE` sets that free. Is it "
-                            "mounted? Then try again later");
+      throw Error(
+          e.what(),
+          "has it a clone elsewhere (zfs list -o name,origin)? `zfs promote CLONE` sets that free. Is it "
+          "mounted? Then try again later");
     }
     layers.erase(leaf);
   }
 }
 
-/// The filesystem that layers were made in, empty by now but for snapshots: of others, who make one of everything.
+/// The filesystem that layers were made in, empty by now but for snapshots: of others, who make one of
+/// everything.
 void destroy_work(const ZfsRecord& record) {
   if (zfs_exists(record.work_name())) zfs_destroy(record.work_name());
 }
@@ -134,7 +138,8 @@ class Zfs : public Driver {
 std::string Zfs::parent() const {
   auto found = find_zfs_parent(folder_above(home_).path(), settings_.storage_opts);
   if (!found)
-    throw Error("`" + folder_above(home_).path() + "` is not on zfs, and no filesystem of zfs is named for the layers",
+    throw Error("`" + folder_above(home_).path() +
+                    "` is not on zfs, and no filesystem of zfs is named for the layers",
                 "name it: --storage-opt zfs.fsname=POOL/NAME");
   return *found;
 }
@@ -171,7 +176,8 @@ OpenLayer Zfs::mount(const ZfsFilesystem& filesystem, bool read_only) {
                 filesystem.name),
             nullptr};
   };
-  // The filesystem for writing, where that is possible: an engine that mounts it beside us would be refused else.
+  // The filesystem for writing, where that is possible: an engine that mounts it beside us would be refused
+  // else.
   try {
     return mount_with({});
   } catch (const SystemError& e) {
@@ -256,8 +262,10 @@ void Zfs::remove_home() {
   std::lock_guard lock(mutex_);
   if (auto record = ZfsRecord::read(home_)) {
     if (!record->layers.empty() && !zfs_exists(record->parent))
-      throw Error("the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_ + "`, is not there",
-                  "import its pool under that name (zpool import), or give the filesystem that name again (zfs rename)");
+      throw Error(
+          "the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_ + "`, is not there",
+          "import its pool under that name (zpool import), or give the filesystem that name again (zfs "
+          "rename)");
     destroy_all(known());
     if (!record->work.empty()) destroy_work(*record);
   }

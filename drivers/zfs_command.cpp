@@ -13,7 +13,7 @@ namespace drover {
 namespace {
 
 constexpr std::size_t kLongestName = 255;  // ZFS_MAX_DATASET_NAME_LEN without its final zero byte
-constexpr const char* kUnset = "-";         // what a property without a value is printed as
+constexpr const char* kUnset = "-";        // what a property without a value is printed as
 constexpr const char* kListColumns = "name,guid,origin,snapdir";
 
 std::vector<std::string_view> split(std::string_view text, char at) {
@@ -40,7 +40,8 @@ std::vector<std::vector<std::string_view>> rows(std::string_view output, std::si
 }
 
 const std::string& checked(const std::string& filesystem) {
-  if (!is_dataset_name(filesystem)) throw Error("`" + printable(filesystem) + "` is no name of a zfs filesystem");
+  if (!is_dataset_name(filesystem))
+    throw Error("`" + printable(filesystem) + "` is no name of a zfs filesystem");
   return filesystem;
 }
 
@@ -54,8 +55,8 @@ ProcessResult run_zfs(const std::vector<std::string>& arguments) {
 
 [[noreturn]] void fail(const std::vector<std::string>& arguments, const ProcessResult& result) {
   std::string said = printable(std::string_view(result.err).substr(0, result.err.find('\n')));
-  throw Error("`zfs " + arguments.front() + " " + printable(arguments.back()) + "` failed: " +
-              (said.empty() ? "exit status " + std::to_string(result.exit_code) : said));
+  throw Error("`zfs " + arguments.front() + " " + printable(arguments.back()) +
+              "` failed: " + (said.empty() ? "exit status " + std::to_string(result.exit_code) : said));
 }
 
 std::string require(const std::vector<std::string>& arguments) {
@@ -82,7 +83,8 @@ void add_properties(std::vector<std::string>& arguments, const ZfsProperties& pr
 }
 
 std::optional<std::vector<ZfsFilesystem>> children_of_types(const std::string& parent, const char* types) {
-  auto output = list_if_exists({"list", "-H", "-p", "-d", "1", "-t", types, "-o", kListColumns, checked(parent)});
+  auto output =
+      list_if_exists({"list", "-H", "-p", "-d", "1", "-t", types, "-o", kListColumns, checked(parent)});
   if (!output) return std::nullopt;
   auto found = parse_zfs_list(*output);
   std::erase_if(found, [&](const ZfsFilesystem& f) { return f.name == parent; });
@@ -128,7 +130,8 @@ bool is_dataset_name(std::string_view text) {
 std::vector<ZfsFilesystem> parse_zfs_list(std::string_view output) {
   std::vector<ZfsFilesystem> found;
   for (const auto& row : rows(output, 4)) {
-    ZfsFilesystem filesystem{std::string(row[0]), std::string(row[1]), std::string(row[2]), row[3] == "visible"};
+    ZfsFilesystem filesystem{std::string(row[0]), std::string(row[1]), std::string(row[2]),
+                             row[3] == "visible"};
     if (filesystem.origin == kUnset) filesystem.origin.clear();
     bool is_number = !row[1].empty() && row[1].find_first_not_of("0123456789") == std::string_view::npos;
     if (!is_dataset_name(filesystem.name) || !is_number)
@@ -146,7 +149,8 @@ bool zfs_exists(const std::string& filesystem) {
   return list_if_exists({"list", "-H", "-t", "filesystem", "-o", "name", checked(filesystem)}).has_value();
 }
 
-std::vector<std::string> zfs_properties(const std::string& filesystem, const std::vector<std::string>& names) {
+std::vector<std::string> zfs_properties(const std::string& filesystem,
+                                        const std::vector<std::string>& names) {
   std::string columns;
   for (const std::string& name : names) columns += (columns.empty() ? "" : ",") + name;
   std::string output = require({"list", "-H", "-p", "-t", "filesystem", "-o", columns, checked(filesystem)});
@@ -165,8 +169,8 @@ std::uint64_t zfs_available(const std::string& filesystem) {
 }
 
 std::vector<ZfsSetting> zfs_own_settings(const std::string& parent) {
-  std::string output = require({"get", "-H", "-p", "-d", "1", "-t", "filesystem", "-s", "local,received", "-o",
-                                "name,property,value", "all", checked(parent)});
+  std::string output = require({"get", "-H", "-p", "-d", "1", "-t", "filesystem", "-s", "local,received",
+                                "-o", "name,property,value", "all", checked(parent)});
   std::vector<ZfsSetting> settings;
   // A value may be of several lines; only their first ones begin with a name of a filesystem and a property.
   for (std::string_view line : split(output, '\n')) {
@@ -199,7 +203,9 @@ void zfs_set(const std::string& filesystem, const std::string& property, const s
   require({"set", property + "=" + value, checked(filesystem)});
 }
 
-void zfs_rename(const std::string& from, const std::string& to) { require({"rename", checked(from), checked(to)}); }
+void zfs_rename(const std::string& from, const std::string& to) {
+  require({"rename", checked(from), checked(to)});
+}
 
 void zfs_destroy(const std::string& filesystem) {
   // -r would take along what somebody has made below it.

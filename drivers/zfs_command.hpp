@@ -20,8 +20,8 @@ bool is_dataset_name(std::string_view text);
 /// A filesystem, as `zfs list` shows it.
 struct ZfsFilesystem {
   std::string name;
-  std::string guid;          ///< the same through renames, never used again
-  std::string origin;        ///< the snapshot that it is a clone of, or empty
+  std::string guid;              ///< the same through renames, never used again
+  std::string origin;            ///< the snapshot that it is a clone of, or empty
   bool shows_snapshots = false;  ///< its root lists `.zfs` (snapdir=visible)
   /// The last component of the name.
   std::string_view base() const { return std::string_view(name).substr(name.rfind('/') + 1); }

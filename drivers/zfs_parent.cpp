@@ -36,14 +36,16 @@ std::optional<std::string> find_zfs_parent(const std::string& data_root,
                                            const std::vector<std::string>& storage_opts) {
   std::optional<std::string> name = zfs_fsname(storage_opts);
   if (name && !is_dataset_name(*name))
-    throw Error("`zfs.fsname=" + printable(*name) + "` names no zfs filesystem", "write POOL/NAME, as `zfs list` does");
+    throw Error("`zfs.fsname=" + printable(*name) + "` names no zfs filesystem",
+                "write POOL/NAME, as `zfs list` does");
   if (name) return name;
   struct stat st;
   if (::stat(data_root.c_str(), &st) != 0) throw_errno("cannot look at `" + data_root + "`");
   for (const MountEntry& mount : read_mounts())
     if (mount.fstype == "zfs" && mount.device == st.st_dev) {
       if (!is_dataset_name(mount.source))
-        throw Error("`" + data_root + "` is on `" + printable(mount.source) + "`, which is no zfs filesystem");
+        throw Error("`" + data_root + "` is on `" + printable(mount.source) +
+                    "`, which is no zfs filesystem");
       return mount.source;
     }
   return std::nullopt;

@@ -27,10 +27,12 @@ bool is_work_name(std::string_view text) {
 std::optional<ZfsRecord> parse(const std::string& text) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) return std::nullopt;
-  Json parent = json.value("parent", Json()), work = json.value("work", Json()), layers = json.value("layers", Json());
+  Json parent = json.value("parent", Json()), work = json.value("work", Json()),
+       layers = json.value("layers", Json());
   if (!parent.is_string() || !work.is_string() || !layers.is_object()) return std::nullopt;
   ZfsRecord record{parent.get<std::string>(), work.get<std::string>(), {}};
-  if (!is_dataset_name(record.parent) || (!record.work.empty() && !is_work_name(record.work))) return std::nullopt;
+  if (!is_dataset_name(record.parent) || (!record.work.empty() && !is_work_name(record.work)))
+    return std::nullopt;
   for (const auto& [id, guid] : layers.items()) {
     if (!is_layer_id(id) || !guid.is_string()) return std::nullopt;
     record.layers.emplace(id, guid.get<std::string>());
@@ -67,7 +69,8 @@ std::string new_zfs_work_name() {
   std::uint32_t number = 0;
   if (::getrandom(&number, sizeof number, 0) != sizeof number) throw_errno("cannot get random bytes");
   char name[32];
-  std::snprintf(name, sizeof name, "%.*s%08x", static_cast<int>(kWorkPrefix.size()), kWorkPrefix.data(), number);
+  std::snprintf(name, sizeof name, "%.*s%08x", static_cast<int>(kWorkPrefix.size()), kWorkPrefix.data(),
+                number);
   return name;
 }
 

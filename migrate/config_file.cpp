@@ -70,7 +70,8 @@ void ConfigFile::require_replaceable() const {
   }
   fs::path existing = fs::path(target_).parent_path();
   while (!fs::exists(existing)) existing = existing.parent_path();
-  if (why.empty() && ::access(existing.c_str(), W_OK) != 0) why = errno_text(errno) + ": `" + existing.string() + "`";
+  if (why.empty() && ::access(existing.c_str(), W_OK) != 0)
+    why = errno_text(errno) + ": `" + existing.string() + "`";
   if (!why.empty())
     throw Error("cannot replace the engine's configuration `" + path_ + "`: " + why,
                 "nothing was changed; make it writable first, or name another one with --config");

@@ -17,8 +17,8 @@ class ConfigFile {
   bool exists() const { return exists_; }
   const std::string& text() const { return text_; }
 
-  /// Throws Error if it can be told beforehand that it cannot be replaced: it is immutable or a mount point, or
-  /// its folder cannot be written to.
+  /// Throws Error if it can be told beforehand that it cannot be replaced: it is immutable or a mount point,
+  /// or its folder cannot be written to.
   void require_replaceable() const;
 
   /// What would change, as `diff -u` shows it; empty if nothing would.

@@ -40,7 +40,8 @@ std::string_view complete_lines(std::string_view text) {
 void read_line(std::string_view text, std::size_t number, JournalContent& content) {
   auto line = nlohmann::json::parse(text, nullptr, false);
   auto field = [&](const char* key) -> std::string {
-    return line.is_object() && line.contains(key) && line[key].is_string() ? line[key].get<std::string>() : "";
+    return line.is_object() && line.contains(key) && line[key].is_string() ? line[key].get<std::string>()
+                                                                           : "";
   };
   std::string event = field("event");
   if (event == "layer" && is_layer_id(field("id"))) {

@@ -34,10 +34,12 @@ struct JournalContent {
   std::set<LayerId> damaged_layers;     ///< those of them that were damaged in the source already
 };
 
-/// `<data root>/drover/<id>/journal`: what was done, one JSON object a line, each on disk before the next step is taken.
+/// `<data root>/drover/<id>/journal`: what was done, one JSON object a line, each on disk before the next
+/// step is taken.
 class Journal {
  public:
-  /// Opens it for appending; `folder` is the migration's. A torn last line (a cut while it was written) is cut off.
+  /// Opens it for appending; `folder` is the migration's. A torn last line (a cut while it was written) is
+  /// cut off.
   static Journal open(const Dir& folder);
   /// Reads it. Throws Error if a line that is complete makes no sense.
   static JournalContent read(const Dir& folder);

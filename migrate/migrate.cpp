@@ -44,8 +44,9 @@ class LayerTransfer {
   }
 
  private:
-  /// An image layer counts as finished only with all that it stands on: what stands on a layer that is made anew
-  /// would refer to the old one. Other layers are made anew, since an engine may have run in the meantime.
+  /// An image layer counts as finished only with all that it stands on: what stands on a layer that is made
+  /// anew would refer to the old one. Other layers are made anew, since an engine may have run in the
+  /// meantime.
   void drop_unfinished() {
     for (const PlannedLayer& layer : plan_.layers)
       if (layer.immutable() && folder_.finished_layers().contains(layer.id) &&

@@ -29,11 +29,11 @@ MigrationResult run_migration(const DataRoot&, const MigrationRecord&, const Pre
 /// The same for one that was interrupted while staging.
 MigrationResult resume_migration(const DataRoot&, MigrationFolder&, const Preflight&, unsigned threads,
                                  Progress&);
-/// An interrupted switch of which nothing is done, and during which an engine may have run on the old setup, is
-/// staging again: true. What was staged is then made and proven anew where it may have changed.
+/// An interrupted switch of which nothing is done, and during which an engine may have run on the old setup,
+/// is staging again: true. What was staged is then made and proven anew where it may have changed.
 bool back_to_staging(const Dir& data_root, MigrationFolder&);
-/// Goes on with a switch that was interrupted: everything is proven already. Throws Error (in_use) if an engine
-/// may have run on the old setup since.
+/// Goes on with a switch that was interrupted: everything is proven already. Throws Error (in_use) if an
+/// engine may have run on the old setup since.
 MigrationResult resume_switch(const DataRoot&, MigrationFolder&);
 
 }  // namespace drover

@@ -42,7 +42,8 @@ HomeSettings parse_settings(const Json& json, const char* key) {
   HomeSettings settings;
   auto id = [&](const char* which) -> uid_t {
     auto number = found->find(which);
-    if (number == found->end() || !number->is_number_unsigned() || *number > UINT32_MAX) throw Error("is damaged");
+    if (number == found->end() || !number->is_number_unsigned() || *number > UINT32_MAX)
+      throw Error("is damaged");
     return number->get<uid_t>();
   };
   settings.owner = {id("uid"), id("gid")};
@@ -104,8 +105,8 @@ MigrationRecord read_record(const Dir& dir) {
   }
 }
 
-/// A folder without a word in its journal is one whose migration was cut before it began, and holds no data; or
-/// the journal was lost, and then what is there may be the only copy of something.
+/// A folder without a word in its journal is one whose migration was cut before it began, and holds no data;
+/// or the journal was lost, and then what is there may be the only copy of something.
 void require_never_begun(const Dir& dir) {
   for (const DirEntry& entry : dir.list())
     if (!entry.name.starts_with(kPlan) && !entry.name.starts_with(kJournal) && !entry.name.starts_with("."))
@@ -127,8 +128,9 @@ std::vector<Found> read_folders(const Dir& data_root) {
   auto is_open = [](const Found& f) { return f.state() != MigrationState::ended; };
   std::stable_partition(found.begin(), found.end(), is_open);
   if (found.size() > 1 && is_open(found[1]))
-    throw Error("there are two open migrations in `" + above->path() + "`: " + found[0].id + " and " + found[1].id,
-                "only one of them can be drover's: move the other one elsewhere");
+    throw Error(
+        "there are two open migrations in `" + above->path() + "`: " + found[0].id + " and " + found[1].id,
+        "only one of them can be drover's: move the other one elsewhere");
   return found;
 }
 
@@ -206,7 +208,8 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   auto folders = read_folders(data_root);
   if (folders.empty()) {
     // An empty drover/ is what a cut between the last two steps of end() leaves.
-    if (auto above = data_root.try_sub(kFolder); above && above->list().empty()) data_root.remove_dir(kFolder);
+    if (auto above = data_root.try_sub(kFolder); above && above->list().empty())
+      data_root.remove_dir(kFolder);
     return std::nullopt;
   }
   Found& first = folders[0];

@@ -16,7 +16,7 @@ struct MigrationRecord {
   std::vector<std::string> storage_opts;  ///< --storage-opt
   /// Both homes' settings when it began: the configuration that they come from changes on the way.
   HomeSettings from_home, to_home;
-  bool force = false;                     ///< --force
+  bool force = false;  ///< --force
 };
 
 /// A migration as anyone may look at it.

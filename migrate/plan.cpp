@@ -10,8 +10,8 @@ namespace drover {
 
 namespace {
 
-// What an entry takes besides its content: its name in a directory; an inode and an attribute block; a directory's
-// first block.
+// What an entry takes besides its content: its name in a directory; an inode and an attribute block; a
+// directory's first block.
 constexpr std::uint64_t kNameBytes = 64, kInodeBytes = 512, kDirectoryBytes = 4096;
 constexpr std::uint64_t kFixedSlack = 16 << 20;
 
@@ -206,9 +206,11 @@ void carry_size_limits(Plan& plan, const Inventory& inventory, bool possible) {
   for (const auto& [id, container] : inventory.containers) {
     if (!container.size_limit) continue;
     auto mount = inventory.mounts.find(id);
-    if (!possible || mount == inventory.mounts.end() || !carry_size_limit(plan, mount->second, *container.size_limit))
-      plan.notes.push_back("container " + display_name(container) + ": its size limit (" + *container.size_limit +
-                           ") is not carried to " + std::string(driver_name(plan.to)));
+    if (!possible || mount == inventory.mounts.end() ||
+        !carry_size_limit(plan, mount->second, *container.size_limit))
+      plan.notes.push_back("container " + display_name(container) + ": its size limit (" +
+                           *container.size_limit + ") is not carried to " +
+                           std::string(driver_name(plan.to)));
   }
 }
 
@@ -217,8 +219,9 @@ void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, L
     for (const std::string& remark : facts.at(layer.id).remarks)
       plan.notes.push_back(describe(layer) + ": " + remark);
   if (!plan.orphans.empty())
-    plan.notes.push_back(std::to_string(plan.orphans.size()) +
-                         " layers in the driver's home belong to no image and no container: they are left behind");
+    plan.notes.push_back(
+        std::to_string(plan.orphans.size()) +
+        " layers in the driver's home belong to no image and no container: they are left behind");
   if (!inventory.foreign_containers.empty())
     plan.notes.push_back(std::to_string(inventory.foreign_containers.size()) +
                          " containers are of another driver and stay as they are, hidden from the engine");
@@ -227,7 +230,8 @@ void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, L
   std::size_t cached = static_cast<std::size_t>(std::count_if(
       plan.layers.begin(), plan.layers.end(), [](auto& l) { return l.role == LayerRole::build_cache; }));
   if (cached)
-    plan.notes.push_back("the build cache comes along: " + std::to_string(cached) + " layers of its own keep their IDs");
+    plan.notes.push_back("the build cache comes along: " + std::to_string(cached) +
+                         " layers of its own keep their IDs");
 }
 
 }  // namespace
@@ -261,10 +265,18 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
 std::string describe(const PlannedLayer& layer) {
   std::string text;
   switch (layer.role) {
-    case LayerRole::image: text = "image layer " + short_id(layer.chain_id.value_or(layer.id)); break;
-    case LayerRole::init: text = "init layer " + short_id(layer.id); break;
-    case LayerRole::writable: text = "writable layer " + short_id(layer.id); break;
-    case LayerRole::build_cache: text = "build cache layer " + layer.id; break;
+    case LayerRole::image:
+      text = "image layer " + short_id(layer.chain_id.value_or(layer.id));
+      break;
+    case LayerRole::init:
+      text = "init layer " + short_id(layer.id);
+      break;
+    case LayerRole::writable:
+      text = "writable layer " + short_id(layer.id);
+      break;
+    case LayerRole::build_cache:
+      text = "build cache layer " + layer.id;
+      break;
   }
   if (!layer.serves.empty()) text += " of " + layer.serves.front();
   if (layer.serves.size() > 1) text += " and " + std::to_string(layer.serves.size() - 1) + " more";
@@ -273,9 +285,12 @@ std::string describe(const PlannedLayer& layer) {
 
 std::string_view transfer_name(Transfer transfer) {
   switch (transfer) {
-    case Transfer::hard_links: return "hard links";
-    case Transfer::reflinks: return "reflinks";
-    case Transfer::copies: return "copies";
+    case Transfer::hard_links:
+      return "hard links";
+    case Transfer::reflinks:
+      return "reflinks";
+    case Transfer::copies:
+      return "copies";
   }
   return "";
 }

@@ -15,7 +15,7 @@ struct LayerFacts {
   std::vector<LayerId> stack;  ///< as Driver::stack
   std::uint64_t entries = 0;   ///< inodes below its root, directories included
   std::uint64_t directories = 0;
-  std::uint64_t bytes = 0;     ///< allocated, each inode once
+  std::uint64_t bytes = 0;           ///< allocated, each inode once
   std::vector<std::string> remarks;  ///< as Driver::remarks
 };
 
@@ -23,9 +23,9 @@ struct LayerFacts {
 struct TargetFacts {
   DriverKind kind = DriverKind::overlay2;
   LayerForm form = LayerForm::delta, writable_form = LayerForm::delta;
-  bool links = true;      ///< hard links from the source's files are possible (same filesystem and mount)
-  bool reflink = false;   ///< FICLONE from the source's files is possible
-  bool snapshots = false; ///< a layer can start as a snapshot of its parent
+  bool links = true;       ///< hard links from the source's files are possible (same filesystem and mount)
+  bool reflink = false;    ///< FICLONE from the source's files is possible
+  bool snapshots = false;  ///< a layer can start as a snapshot of its parent
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
   std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
@@ -42,9 +42,10 @@ struct PlannedLayer {
   std::optional<LayerId> parent;
   LayerRole role = LayerRole::image;
   std::optional<Digest> chain_id;  ///< of an image layer
-  std::vector<std::string> serves; ///< the images and containers that stand on it directly (tops and writable layers)
-  std::optional<std::uint64_t> size_limit; ///< that the target is to put on it, in bytes
-  bool head = false;               ///< an image's top, or a layer nothing stands on: its whole view is compared
+  std::vector<std::string>
+      serves;  ///< the images and containers that stand on it directly (tops and writable layers)
+  std::optional<std::uint64_t> size_limit;  ///< that the target is to put on it, in bytes
+  bool head = false;  ///< an image's top, or a layer nothing stands on: its whole view is compared
   bool immutable() const { return role == LayerRole::image; }
 };
 
@@ -62,16 +63,15 @@ struct Plan {
   std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;
-  std::string place;  ///< where that is needed and free, in words
-  std::vector<std::string> notes;     ///< what the user should know: what is left behind or cannot be kept
-  bool fits() const {
-    return needed_bytes <= free_bytes && (!counts_inodes || needed_inodes <= free_inodes);
-  }
+  std::string place;               ///< where that is needed and free, in words
+  std::vector<std::string> notes;  ///< what the user should know: what is left behind or cannot be kept
+  bool fits() const { return needed_bytes <= free_bytes && (!counts_inodes || needed_inodes <= free_inodes); }
 };
 
-/// Pure: the records, the facts about each layer in the source's home, and the target's, give the plan. Throws Error if a
-/// layer that is needed has no facts, or the layers do not form a forest.
-Plan make_plan(const Inventory&, LayerForm source_form, const std::map<LayerId, LayerFacts>&, const TargetFacts&);
+/// Pure: the records, the facts about each layer in the source's home, and the target's, give the plan.
+/// Throws Error if a layer that is needed has no facts, or the layers do not form a forest.
+Plan make_plan(const Inventory&, LayerForm source_form, const std::map<LayerId, LayerFacts>&,
+               const TargetFacts&);
 
 /// The layer's place in words: "image layer 4f5c... of app:1", "writable layer of web".
 std::string describe(const PlannedLayer&);

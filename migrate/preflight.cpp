@@ -59,7 +59,8 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
   auto home = dir.try_stat(driver_name(from));
   if (home && !S_ISDIR(home->st_mode))
     throw Error("`" + root.path + "/" + name_of(from) + "` is no directory but " +
-                    (S_ISLNK(home->st_mode) ? "a symlink" : "a file") + ", and drover follows none in a data root",
+                    (S_ISLNK(home->st_mode) ? "a symlink" : "a file") +
+                    ", and drover follows none in a data root",
                 "put the directory itself in its place, or mount it there, and try again");
   return driver_entry(from).open(root.path + "/" + name_of(from), settings);
 }
@@ -72,20 +73,22 @@ void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, con
   bool damaged = std::any_of(there.problems.begin(), there.problems.end(), [](auto& p) { return p.fatal; });
   bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty() || damaged;
   if (image || !there.containers.empty() || !home->layers().empty())
-    throw Error("there is data of " + name_of(to) + " in `" + root.path +
-                    "` already: " + std::to_string(there.images.size()) + " images, " +
-                    std::to_string(there.containers.size()) + " containers, " +
-                    std::to_string(home->layers().size()) + " layers",
-                home->layers_outside()
-                    ? "drover does not merge two stores: remove its images and containers with the engine, or have "
-                      "the layers made elsewhere (" + name_of(to) + "'s storage-opts name the place)"
-                    : "drover does not merge two stores: remove its images and containers with the engine, or move `" +
-                          root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
-                          "` elsewhere");
+    throw Error(
+        "there is data of " + name_of(to) + " in `" + root.path + "` already: " +
+            std::to_string(there.images.size()) + " images, " + std::to_string(there.containers.size()) +
+            " containers, " + std::to_string(home->layers().size()) + " layers",
+        home->layers_outside()
+            ? "drover does not merge two stores: remove its images and containers with the engine, or have "
+              "the layers made elsewhere (" +
+                  name_of(to) + "'s storage-opts name the place)"
+            : "drover does not merge two stores: remove its images and containers with the engine, or move "
+              "`" +
+                  root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
+                  "` elsewhere");
 }
 
-/// Whether the process that a container's record names is still that container's: its control group, or what is
-/// mounted in it, carries the container's ID. The number alone may be another process's by now.
+/// Whether the process that a container's record names is still that container's: its control group, or what
+/// is mounted in it, carries the container's ID. The number alone may be another process's by now.
 bool still_runs(const ContainerRecord& container) {
   if (!container.running || container.pid <= 0) return false;
   std::string process = "/proc/" + std::to_string(container.pid);
@@ -97,15 +100,16 @@ bool still_runs(const ContainerRecord& container) {
   return false;
 }
 
-/// A container outlives its engine where that was killed, or has live-restore. It would go on writing to the old
-/// data.
+/// A container outlives its engine where that was killed, or has live-restore. It would go on writing to the
+/// old data.
 void refuse_running_containers(const Inventory& inventory) {
   for (const auto& [id, container] : inventory.containers)
     if (still_runs(container))
-      throw Error(ExitCode::in_use,
-                  "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
-                      "), without an engine",
-                  "start the engine, stop its containers, and stop it again; live-restore keeps them running");
+      throw Error(
+          ExitCode::in_use,
+          "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
+              "), without an engine",
+          "start the engine, stop its containers, and stop it again; live-restore keeps them running");
 }
 
 void refuse_reluctant_target(const DataRoot& root, DriverKind to, const HomeSettings& settings) {
@@ -180,8 +184,9 @@ void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& sou
     if (own == settings.end()) continue;
     std::string list;
     for (const std::string& one : own->second) list += (list.empty() ? "" : ", ") + one;
-    plan.notes.push_back("container " + display_name(container) + ": what was set on its layer by hand is not carried to " +
-                         name_of(plan.to) + ": " + list);
+    plan.notes.push_back("container " + display_name(container) +
+                         ": what was set on its layer by hand is not carried to " + name_of(plan.to) + ": " +
+                         list);
   }
 }
 
@@ -194,7 +199,8 @@ DriverKind require_current_driver(const DataRoot& root, const EngineConfig& conf
                     "), which has no storage driver",
                 "if there is data of a storage driver in `" + root.path + "`, name it: " + flag + " DRIVER");
   if (!current.kind)
-    throw Error("cannot tell which driver's data is meant: " + current.source, "name it: " + flag + " DRIVER");
+    throw Error("cannot tell which driver's data is meant: " + current.source,
+                "name it: " + flag + " DRIVER");
   return *current.kind;
 }
 
@@ -204,11 +210,12 @@ Dir open_data_root_for_change(const DataRoot& root) {
     throw Error("there is no data root `" + root.path + "` (" + root.source + ")",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
   if (dir->stat().st_uid != 0)
-    throw Error(ExitCode::not_usable,
-                "`" + root.path + "` belongs to user " + std::to_string(dir->stat().st_uid) +
-                    ": it is a rootless engine's, whose layers carry marks and owners of their own, and drover "
-                    "does not move those yet",
-                "nothing was changed");
+    throw Error(
+        ExitCode::not_usable,
+        "`" + root.path + "` belongs to user " + std::to_string(dir->stat().st_uid) +
+            ": it is a rootless engine's, whose layers carry marks and owners of their own, and drover "
+            "does not move those yet",
+        "nothing was changed");
   if (!dir->try_sub("image") && !dir->try_sub("drover"))
     throw Error("`" + root.path + "` is no engine's data root: it has no folder `image`",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
@@ -223,7 +230,8 @@ void refuse_mounts(const DataRoot& root, DriverKind from, DriverKind to) {
     if (top != driver_name(from) && top != driver_name(to) && top != "image" && top != "containers" &&
         top != "drover")
       continue;
-    std::string what = "`" + printable(mount.target) + "` is mounted, so that `" + root.path + "/" + top + "` ";
+    std::string what =
+        "`" + printable(mount.target) + "` is mounted, so that `" + root.path + "/" + top + "` ";
     if (below != top)
       throw Error(ExitCode::in_use, what + "is in use",
                   "does a container still run? Stop it, or unmount what a killed engine has left: umount " +
@@ -240,13 +248,15 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.from = options.from ? *options.from : require_current_driver(root, config, "--from");
   DriverKind to = options.to;
   if (found.from == to)
-    throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already", "name another driver: --to DRIVER");
+    throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already",
+                "name another driver: --to DRIVER");
   found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
-  found.new_config = config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
+  found.new_config =
+      config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config), false};
   std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);

@@ -17,8 +17,8 @@ struct MigrateOptions {
   DriverKind to = DriverKind::overlay2;
   std::optional<DriverKind> from;  ///< nothing: the engine's current driver
   std::vector<std::string> storage_opts;
-  /// Go on where the installed engine or the running kernel does not have the target's driver (but never where
-  /// the filesystem cannot hold its layers), or image layers are damaged in the source already.
+  /// Go on where the installed engine or the running kernel does not have the target's driver (but never
+  /// where the filesystem cannot hold its layers), or image layers are damaged in the source already.
   bool force = false;
   unsigned threads = 1;
   bool offline = false;       ///< read the source without the kernel's part of its driver
@@ -32,8 +32,8 @@ struct Preflight {
   Inventory inventory;
   Plan plan;
   HomeSettings from_home, to_home;
-  std::string new_config;             ///< the engine's configuration as the switch will write it
-  std::vector<std::string> removed;   ///< storage-opts that the target does not take
+  std::string new_config;            ///< the engine's configuration as the switch will write it
+  std::vector<std::string> removed;  ///< storage-opts that the target does not take
 };
 
 /// Throws Error with the documented exit code for whatever does not hold. That there is room enough is left

@@ -25,8 +25,8 @@ LayerProof prove_layer(const Dir& data_root, DriverKind records, const LayerReco
     TarSplitReader again(std::move(*open_recipe()));
     std::string changed = find_changed_file(again, open_file);
     if (!changed.empty()) return {Verdict::damaged, changed, rebuilt.bytes};
-    // Every file has its recorded checksum: the recipe itself does not lead back to the tar, as for the sparse
-    // members that the engine records expanded and cannot export either.
+    // Every file has its recorded checksum: the recipe itself does not lead back to the tar, as for the
+    // sparse members that the engine records expanded and cannot export either.
     return {Verdict::not_provable, "its tar-split does not lead back to its diff ID", rebuilt.bytes};
   } catch (const Error& e) {
     if (!is_damage(e)) throw;

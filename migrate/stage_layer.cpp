@@ -89,10 +89,9 @@ void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const
   std::optional<std::unordered_set<std::string>> recorded;
   if (layer.chain_id && on_parent) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
   comparison.content = !recorded;
-  // Of what the record names it is not asked whether it differs: tools forge times, and a delta must have what
-  // was added again unchanged.
-  if (recorded)
-    comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
+  // Of what the record names it is not asked whether it differs: tools forge times, and a delta must have
+  // what was added again unchanged.
+  if (recorded) comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
   View now(source_, layer.id);
   std::optional<View> past;
   if (base) past.emplace(source_, *base);
@@ -122,10 +121,10 @@ LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_
     throw Error(ExitCode::proof_failed, describe(layer) + " does not have its diff ID: " + proof.detail,
                 "the source is untouched; `drover rollback` removes the copy");
   if (!allow_damaged)
-    throw Error(ExitCode::proof_failed,
-                describe(layer) + " is damaged in the source already: " + before.detail,
-                "`drover verify` lists all damage; `drover rollback`, then remove what uses it, or carry it as it "
-                "is: drover migrate --force");
+    throw Error(
+        ExitCode::proof_failed, describe(layer) + " is damaged in the source already: " + before.detail,
+        "`drover verify` lists all damage; `drover rollback`, then remove what uses it, or carry it as it "
+        "is: drover migrate --force");
   return LayerCheck::damaged_before;
 }
 

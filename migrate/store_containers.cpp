@@ -9,7 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-
 std::string text_at(const json& object, const char* key) {
   auto found = object.find(key);
   if (found == object.end() || found->is_null()) return {};

@@ -12,7 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-
 const json& member(const json& object, const char* key) {
   static const json kNull;
   if (!object.is_object()) return kNull;

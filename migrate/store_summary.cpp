@@ -131,8 +131,7 @@ std::string hidden_reason(const std::string& driver, const CurrentDriver& curren
   return used;
 }
 
-std::vector<StoreSummary> summarize_stores(const DataRoot& root,
-                                           const std::vector<std::string>& storage_opts,
+std::vector<StoreSummary> summarize_stores(const DataRoot& root, const std::vector<std::string>& storage_opts,
                                            const CurrentDriver& current,
                                            const std::optional<EngineVersion>& engine, bool reflink,
                                            bool with_bytes) {

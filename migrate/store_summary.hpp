@@ -28,9 +28,8 @@ struct StoreSummary {
 /// Every store: homes that are not empty, records in `image/`, and drivers that only containers name. The
 /// active one first. Throws SystemError where the data root cannot be read.
 std::vector<StoreSummary> summarize_stores(const DataRoot&, const std::vector<std::string>& storage_opts,
-                                           const CurrentDriver&,
-                                           const std::optional<EngineVersion>&, bool reflink,
-                                           bool with_bytes);
+                                           const CurrentDriver&, const std::optional<EngineVersion>&,
+                                           bool reflink, bool with_bytes);
 
 /// Why an engine with this current driver does not show a store of `driver`; empty if it does.
 std::string hidden_reason(const std::string& driver, const CurrentDriver&,

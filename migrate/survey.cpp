@@ -89,7 +89,8 @@ std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inv
   return dependents;
 }
 
-Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads) {
+Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source,
+                     unsigned threads) {
   Survey survey;
   std::mutex mutex;
   auto dependents = find_dependents(inventory);
@@ -97,7 +98,8 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
     auto whom = dependents.find(id);
     std::lock_guard lock(mutex);
     if (whom == dependents.end())
-      survey.problems.push_back({what + "; no image and no container needs it: it is left behind", {}, false});
+      survey.problems.push_back(
+          {what + "; no image and no container needs it: it is left behind", {}, false});
     else
       survey.problems.push_back({what, whom->second, true});
   };
@@ -121,7 +123,8 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
     tasks.push_back({[&, &record = layer] {
                        std::string wrong = check_tar_split(data_root, inventory.driver, record.chain_id);
                        if (!wrong.empty())
-                         note(record.cache_id, "layer " + short_id(record.chain_id) + ": its tar-split " + wrong);
+                         note(record.cache_id,
+                              "layer " + short_id(record.chain_id) + ": its tar-split " + wrong);
                      },
                      {}});
   run_tasks(tasks, threads);

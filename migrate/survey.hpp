@@ -17,7 +17,8 @@ struct Survey {
 };
 
 /// `data_root` holds the records that `inventory` was read from, `source` is the driver's home.
-Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads);
+Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source,
+                     unsigned threads);
 
 /// The images ("app:1") and containers that stand on each layer, by cache ID, mount ID or init ID.
 std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory&);

@@ -42,8 +42,7 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  kept_.write_atomic(kInode, std::to_string(root_.stat(kContainers).st_ino), 0600, ::geteuid(),
-                     ::getegid());
+  kept_.write_atomic(kInode, std::to_string(root_.stat(kContainers).st_ino), 0600, ::geteuid(), ::getegid());
   folder_.dir().sync();
 }
 
@@ -71,10 +70,11 @@ bool Switch::is_untouched() const {
 
 void Switch::require_way_forward() const {
   if (containers_are_old() && !config_.is_held())
-    throw Error(ExitCode::in_use,
-                "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
-                "an engine may have run on the old data",
-                "`drover rollback` keeps what that engine has done; then migrate again");
+    throw Error(
+        ExitCode::in_use,
+        "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
+        "an engine may have run on the old data",
+        "`drover rollback` keeps what that engine has done; then migrate again");
 }
 
 void Switch::require_way_back() const {
@@ -178,8 +178,9 @@ void Switch::settle_exchange() {
     return;
   }
   if (root_.exists(kContainers))
-    throw Error("`" + root_.path_of(kContainers) + "` has come into being during the switch, and is in the way",
-                "was an engine started? Move it elsewhere, then try again");
+    throw Error(
+        "`" + root_.path_of(kContainers) + "` has come into being during the switch, and is in the way",
+        "was an engine started? Move it elsewhere, then try again");
   rename_durably(folder, kContainersAside, root_, kContainers);
 }
 

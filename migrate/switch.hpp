@@ -14,9 +14,9 @@ namespace drover {
 /// configuration is on hold.
 ///
 /// Forward: hold · the records into place · the home into place · `containers/` exchanged with its twin · the
-/// new configuration · the old home and records put aside. Backward: the same in reverse. A driver whose layers
-/// lie outside of its home gives them the engine's names before the home goes into place, and writes down which
-/// are its own when the home is out of it.
+/// new configuration · the old home and records put aside. Backward: the same in reverse. A driver whose
+/// layers lie outside of its home gives them the engine's names before the home goes into place, and writes
+/// down which are its own when the home is out of it.
 class Switch {
  public:
   /// Both must outlive this.

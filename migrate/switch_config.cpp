@@ -75,7 +75,8 @@ void SwitchConfig::hold() {
 void SwitchConfig::set_new() {
   ConfigFile file(path_);
   // Where the user has edited the file since, the edits stay.
-  std::string base = is_ours(file.text()) ? kept_text().value_or("") : json_remove(object_text(file.text()), kHold);
+  std::string base =
+      is_ours(file.text()) ? kept_text().value_or("") : json_remove(object_text(file.text()), kHold);
   std::string text = for_target(base);
   if (file.text() != text) file.write(text);
 }

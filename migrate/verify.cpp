@@ -152,7 +152,8 @@ class Verifier {
       ++report_.walked;
     else
       report_.damaged.push_back({id, dependents_[id], wrong});
-    progress_.step((id.ends_with("-init") ? "init layer " : "writable layer ") + short_id(id), ++done_, total_);
+    progress_.step((id.ends_with("-init") ? "init layer " : "writable layer ") + short_id(id), ++done_,
+                   total_);
   }
 
   const Dir& root_;

@@ -17,7 +17,8 @@ std::set<std::string> names_in(const std::optional<Dir>& dir) {
 }
 
 void require_finished(MigrationState state) {
-  if (state != MigrationState::switched && state != MigrationState::committing && state != MigrationState::ended)
+  if (state != MigrationState::switched && state != MigrationState::committing &&
+      state != MigrationState::ended)
     throw Error("the migration is not finished: it is " + std::string(state_name(state)), next_step(state));
 }
 
@@ -58,12 +59,14 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   if (folder.state() != MigrationState::switched) return;
   const MigrationRecord& record = folder.record();
   std::string from(driver_name(record.from)), to(driver_name(record.to));
-  std::string only_copy = "nothing was deleted: the old data may be the only copy; `drover rollback` goes back to it";
+  std::string only_copy =
+      "nothing was deleted: the old data may be the only copy; `drover rollback` goes back to it";
   EngineConfig config = read_engine_config(record.config_path);
   CurrentDriver current = find_current_driver(root, config);
   if (current.name != to)
-    throw Error("the engine does not use " + to + " but " + (current.name.empty() ? "nothing" : current.name) + " (" +
-                    current.source + "), and " + from + "'s data is what a commit deletes",
+    throw Error("the engine does not use " + to + " but " +
+                    (current.name.empty() ? "nothing" : current.name) + " (" + current.source + "), and " +
+                    from + "'s data is what a commit deletes",
                 "name " + to + " in `" + config.config_path + "` again, or go back: drover rollback");
   Dir dir = Dir::open(root.path);
   auto require = [&](const Dir& in) {
@@ -73,7 +76,8 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   require(dir.sub("image"));
   auto home = driver_entry(record.to).open(root.path + "/" + to, record.to_home);
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
-    if (problem.fatal) throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what, only_copy);
+    if (problem.fatal)
+      throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what, only_copy);
 }
 
 void commit(MigrationFolder& folder) {

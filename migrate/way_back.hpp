@@ -20,12 +20,12 @@ MadeSince made_since_switch(const DataRoot&, const MigrationFolder&);
 /// any state but committing, and again after an interruption. The engine's lock must be held.
 void roll_back(const Dir& data_root, MigrationFolder&);
 
-/// Throws Error unless commit() may go on: in states switched and committing; and where it would begin, only if
-/// the new setup is all there and in force, since what it deletes may else be the only copy.
+/// Throws Error unless commit() may go on: in states switched and committing; and where it would begin, only
+/// if the new setup is all there and in force, since what it deletes may else be the only copy.
 void require_committable(const DataRoot&, const MigrationFolder&);
 
-/// Deletes what was put aside. Throws Error in any other state; of the rest see require_committable(). An engine may be running: nothing that it
-/// uses is touched.
+/// Deletes what was put aside. Throws Error in any other state; of the rest see require_committable(). An
+/// engine may be running: nothing that it uses is touched.
 void commit(MigrationFolder&);
 
 }  // namespace drover

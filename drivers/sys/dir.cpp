@@ -332,7 +332,8 @@ void Dir::clear() const {
 
 void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags) const {
   auto rename_with = [&](unsigned used) {
-    return ::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(), used);
+    return ::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(),
+                       used);
   };
   if (rename_with(flags) == 0) return;
   // zfs before 2.2 knows no flags at all. Looking first is as good where nobody else makes names.
@@ -343,8 +344,7 @@ void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, 
     else
       error = rename_with(0) == 0 ? 0 : errno;
   }
-  if (error != 0)
-    throw_errno("cannot rename `" + path_of(from) + "` to `" + to_dir.path_of(to) + "`", error);
+  if (error != 0) throw_errno("cannot rename `" + path_of(from) + "` to `" + to_dir.path_of(to) + "`", error);
 }
 
 void Dir::sync() const {

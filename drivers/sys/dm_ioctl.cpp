@@ -24,14 +24,15 @@ constexpr const char* kControl = "/dev/mapper/control";
 constexpr std::size_t kAnswer = 16 << 10, kLargestAnswer = 64 << 20;
 constexpr std::string_view kOurs = "drover-";
 
-// For udev's rules, in the upper half of the event number (libdevmapper's DM_UDEV_* flags): no rule but the one that
-// makes the node shall look at our devices, since all of a pool carry the same filesystem UUID.
+// For udev's rules, in the upper half of the event number (libdevmapper's DM_UDEV_* flags): no rule but the
+// one that makes the node shall look at our devices, since all of a pool carry the same filesystem UUID.
 constexpr std::uint32_t kUdevQuiet = (0x0002 | 0x0004 | 0x0008 | 0x0010) << 16;
 
 /// One request and its answer: the header, then the payload.
 class Request {
  public:
-  explicit Request(const std::string& name, std::size_t payload = kAnswer) : buffer_(sizeof(dm_ioctl) + payload) {
+  explicit Request(const std::string& name, std::size_t payload = kAnswer)
+      : buffer_(sizeof(dm_ioctl) + payload) {
     header().version[0] = DM_VERSION_MAJOR;
     header().data_size = static_cast<std::uint32_t>(buffer_.size());
     header().data_start = sizeof(dm_ioctl);
@@ -148,14 +149,16 @@ bool is_stale(const std::string& name) {
   std::string pid, start, number;
   // LVM doubles a dash in a volume's name: such a one has an empty part.
   for (std::string* part : {&pid, &start, &number})
-    if (!std::getline(parts, *part, '-') || part->empty() || part->find_first_not_of("0123456789") != std::string::npos)
+    if (!std::getline(parts, *part, '-') || part->empty() ||
+        part->find_first_not_of("0123456789") != std::string::npos)
       return false;
   return start_of_process(pid) != start;
 }
 
 std::vector<std::string> all_names(int fd) {
   Request request("");
-  if (int error = request.send(fd, DM_LIST_DEVICES)) throw_errno("cannot list the device-mapper devices", error);
+  if (int error = request.send(fd, DM_LIST_DEVICES))
+    throw_errno("cannot list the device-mapper devices", error);
   std::string_view answer = request.answer();
   std::vector<std::string> names;
   constexpr std::size_t kNameAt = offsetof(dm_name_list, name);
@@ -183,7 +186,8 @@ std::optional<Fd> open_device_mapper() {
 }
 
 bool dm_has_target(int fd, const char* target) {
-  // DM_GET_TARGET_VERSION (dm 4.41) loads a target's module by itself; older kernels only list what is loaded.
+  // DM_GET_TARGET_VERSION (dm 4.41) loads a target's module by itself; older kernels only list what is
+  // loaded.
   Request ask(target);
   if (ask.send(fd, DM_GET_TARGET_VERSION) == 0) return true;
   Request list("");
@@ -207,7 +211,9 @@ std::optional<std::vector<DmTarget>> dm_table(const std::string& name) {
   return ask_for_targets(name, DM_STATUS_TABLE_FLAG);
 }
 
-std::string device_number(dev_t device) { return std::to_string(major(device)) + ":" + std::to_string(minor(device)); }
+std::string device_number(dev_t device) {
+  return std::to_string(major(device)) + ":" + std::to_string(minor(device));
+}
 
 std::optional<std::string> dm_number(const std::string& name) {
   Request request(name, 0);
@@ -270,8 +276,9 @@ void await_dm_removal(const std::vector<std::string>& names) {
       if (error == 0 || error == ENXIO) break;
       if (error != EBUSY) throw_errno("cannot remove the device `" + name + "`", error);
       if (i == kTries)
-        throw Error(ExitCode::in_use, "the device `/dev/mapper/" + name + "` is still in use",
-                    "`dmsetup ls --tree` and `lsof` tell by whom; drover goes on with --resume once it is gone");
+        throw Error(
+            ExitCode::in_use, "the device `/dev/mapper/" + name + "` is still in use",
+            "`dmsetup ls --tree` and `lsof` tell by whom; drover goes on with --resume once it is gone");
       ::nanosleep(&kPause, nullptr);
     }
 }

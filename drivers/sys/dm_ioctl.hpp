@@ -40,9 +40,10 @@ std::optional<std::string> dm_number(const std::string& name);
 /// Sends a message to the target at the device's first sector.
 void dm_message(const std::string& name, const std::string& message);
 
-/// A device that drover makes for itself. It is marked for removal as soon as it exists (deferred remove, Linux
-/// 3.13), so that the kernel removes it once nobody has it open: neither this, nor a filesystem or a device on
-/// it. Its name says whose it is: remove_stale_dm_devices() finds what was killed before the mark was set.
+/// A device that drover makes for itself. It is marked for removal as soon as it exists (deferred remove,
+/// Linux 3.13), so that the kernel removes it once nobody has it open: neither this, nor a filesystem or a
+/// device on it. Its name says whose it is: remove_stale_dm_devices() finds what was killed before the mark
+/// was set.
 class DmDevice {
  public:
   /// `purpose` becomes part of the name.
@@ -65,8 +66,8 @@ class DmDevice {
   Fd fd_;
 };
 
-/// Waits until the kernel has removed devices that DmDevice made and that were let go of. Throws Error (in_use) if
-/// one is still there after a while.
+/// Waits until the kernel has removed devices that DmDevice made and that were let go of. Throws Error
+/// (in_use) if one is still there after a while.
 void await_dm_removal(const std::vector<std::string>& names);
 
 /// Removes what a drover that was killed has left.

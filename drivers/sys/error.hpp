@@ -44,8 +44,9 @@ class SystemError : public Error {
   int number_;
 };
 
-/// Whether an error says that what is on disk is not as it should be: not an interruption, nor somebody who is using
-/// it, nor a failure of the host's (no memory, no descriptors, no right) that may be gone the next time.
+/// Whether an error says that what is on disk is not as it should be: not an interruption, nor somebody who
+/// is using it, nor a failure of the host's (no memory, no descriptors, no right) that may be gone the next
+/// time.
 bool is_damage(const Error&);
 
 /// Throws SystemError "`what`: <text of errno>", e.g. throw_errno("cannot open `/x`").

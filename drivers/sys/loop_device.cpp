@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kTries = 100;
 
-/// Binds a free loop device to the file in one step (LOOP_CONFIGURE, Linux 5.8), so that it never exists without
-/// its flags; in two where the kernel is older.
+/// Binds a free loop device to the file in one step (LOOP_CONFIGURE, Linux 5.8), so that it never exists
+/// without its flags; in two where the kernel is older.
 bool configure(int loop, int file, std::uint32_t flags, const std::string& what) {
   loop_config config{};
   config.fd = static_cast<std::uint32_t>(file);

@@ -18,7 +18,8 @@ class LoopDevice {
   dev_t device() const noexcept { return device_; }
 
  private:
-  LoopDevice(Fd fd, std::string path, dev_t device) : fd_(std::move(fd)), path_(std::move(path)), device_(device) {}
+  LoopDevice(Fd fd, std::string path, dev_t device)
+      : fd_(std::move(fd)), path_(std::move(path)), device_(device) {}
   Fd fd_;
   std::string path_;
   dev_t device_;

@@ -10,9 +10,9 @@
 #include <memory>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/fd.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
-#include "drivers/sys/fd.hpp"
 
 namespace drover {
 
@@ -62,8 +62,8 @@ void unmount(const std::string& target, bool detach) {
     throw_errno("cannot unmount `" + target + "`");
 }
 
-Fd mount_detached(const std::string& fstype, const std::string& source, const std::vector<std::string>& options,
-                  bool read_only, const std::string& what) {
+Fd mount_detached(const std::string& fstype, const std::string& source,
+                  const std::vector<std::string>& options, bool read_only, const std::string& what) {
   std::string cannot = "cannot mount the " + fstype + " of " + what;
   Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
   if (!context) throw_errno(cannot);

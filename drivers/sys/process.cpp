@@ -66,7 +66,8 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   // The rest of a list may be what matters.
-  if (too_much) throw Error("`" + argv[0] + "` says more than drover can take (" + std::to_string(kMost >> 20) + " MiB)");
+  if (too_much)
+    throw Error("`" + argv[0] + "` says more than drover can take (" + std::to_string(kMost >> 20) + " MiB)");
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

@@ -10,7 +10,8 @@ namespace drover {
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   double number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || text[0] < '0' || text[0] > '9') return std::nullopt;  // nor "inf"
   std::string unit(text.substr(static_cast<std::size_t>(end - text.data())));
   for (char& c : unit)
@@ -20,7 +21,8 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   if (!unit.empty() && unit != "b") {
     std::size_t power = kUnits.find(unit[0]);
     std::string rest = unit.substr(1);
-    if (power == std::string_view::npos || (!rest.empty() && rest != "b" && rest != "ib")) return std::nullopt;
+    if (power == std::string_view::npos || (!rest.empty() && rest != "b" && rest != "ib"))
+      return std::nullopt;
     number = std::ldexp(number, 10 * (static_cast<int>(power) + 1));
   }
   if (number >= std::ldexp(1.0, 63)) return std::nullopt;

@@ -37,7 +37,8 @@ void grow_ext4(const Dir& root, std::uint64_t device_bytes) {
 
 void grow_xfs(const Dir& root, std::uint64_t device_bytes) {
   XfsGeometry geometry{};
-  if (::ioctl(root.fd(), kXfsGeometry, &geometry) != 0) throw_errno("cannot look at the xfs of " + root.path());
+  if (::ioctl(root.fd(), kXfsGeometry, &geometry) != 0)
+    throw_errno("cannot look at the xfs of " + root.path());
   XfsGrow grow{device_bytes / geometry.block_size, geometry.inode_percent};
   if (::ioctl(root.fd(), kXfsGrow, &grow) != 0) throw_errno("cannot grow the xfs of " + root.path());
 }

@@ -14,8 +14,10 @@ namespace drover {
 
 namespace {
 
-// Where the superblocks are: ext4 at 1024, its magic at 56 and its UUID at 104 in it; xfs at 0, its UUID at 32.
-constexpr std::size_t kLooked = 2048, kExt = 1024, kExtMagic = kExt + 56, kExtUuid = kExt + 104, kXfsUuid = 32;
+// Where the superblocks are: ext4 at 1024, its magic at 56 and its UUID at 104 in it; xfs at 0, its UUID
+// at 32.
+constexpr std::size_t kLooked = 2048, kExt = 1024, kExtMagic = kExt + 56, kExtUuid = kExt + 104,
+                      kXfsUuid = 32;
 
 std::array<char, kLooked> read_start(int device, const std::string& what) {
   std::array<char, kLooked> start{};

@@ -7,13 +7,13 @@
 namespace drover {
 
 /// Mounts the filesystem on a block device at no path at all (mount_detached).
-/// `options`: flags of the filesystem ("nouuid"). `what` names the device in messages. Throws SystemError; EROFS:
-/// its journal wants replay and the device is read-only.
+/// `options`: flags of the filesystem ("nouuid"). `what` names the device in messages. Throws SystemError;
+/// EROFS: its journal wants replay and the device is read-only.
 Dir mount_volume(const std::string& device, const std::string& fstype, std::vector<std::string> options,
                  bool read_only, const std::string& what);
 
-/// The filesystem on a device: "ext4", "xfs", or nothing that drover knows (ext2 and ext3 are ext4's). `device` is
-/// open for reading.
+/// The filesystem on a device: "ext4", "xfs", or nothing that drover knows (ext2 and ext3 are ext4's).
+/// `device` is open for reading.
 std::string filesystem_on(int device, const std::string& what);
 
 /// What libblkid finds on a device, filesystem, RAID member or partition table: its name for it, or nothing.

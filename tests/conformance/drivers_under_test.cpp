@@ -52,7 +52,8 @@ const std::map<std::string, std::vector<std::string>>& filesystem_table() {
 /// A driver that this kernel does not have is left out, and it is said once.
 bool is_usable(const DriverUnderTest& driver, const TestFilesystem& filesystem) {
   Probe probe = driver_entry(driver.kind).probe(filesystem.path);
-  if (probe.usable == Probe::Usable::no) MESSAGE("SKIP: " << driver_name(driver.kind) << " on " << filesystem.name << ": " << probe.reason);
+  if (probe.usable == Probe::Usable::no)
+    MESSAGE("SKIP: " << driver_name(driver.kind) << " on " << filesystem.name << ": " << probe.reason);
   return probe.usable != Probe::Usable::no;
 }
 

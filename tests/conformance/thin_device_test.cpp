@@ -1,5 +1,6 @@
-// Reading a devicemapper home whose pool is not active, as a rescue must: from a pool that is put together here, block
-// by block, of real filesystems. Where the kernel has no device-mapper this goes by scratch copies, else by tables.
+// Reading a devicemapper home whose pool is not active, as a rescue must: from a pool that is put together
+// here, block by block, of real filesystems. Where the kernel has no device-mapper this goes by scratch
+// copies, else by tables.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -7,9 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <cstring>
 
 #include "drivers/devicemapper_records.hpp"
 #include "drivers/homes.hpp"
@@ -42,7 +43,8 @@ void must_run(const std::vector<std::string>& argv) {
   REQUIRE_MESSAGE(result.exit_code == 0, argv[0] << ": " << result.err);
 }
 
-/// A home with a pool in it, whose devices are given as whole images. Equal blocks are stored once, out of order.
+/// A home with a pool in it, whose devices are given as whole images. Equal blocks are stored once, out of
+/// order.
 class PoolInFiles {
  public:
   explicit PoolInFiles(const std::string& folder) : home_(folder + "/devicemapper") {
@@ -145,7 +147,8 @@ void read_pool(const std::string& inner, const std::string& outer) {
                write_text(root + "/file", "of the child");
                fs::remove(root + "/large");
              }));
-    pool.add(kDirty, 5, change([&](const std::string& root) { write_text(root + "/unclean", "in the journal"); }, true));
+    pool.add(kDirty, 5,
+             change([&](const std::string& root) { write_text(root + "/unclean", "in the journal"); }, true));
     fs::remove(image);
     pool.write();
     std::string digest = pool.digest();
@@ -176,7 +179,8 @@ void read_pool(const std::string& inner, const std::string& outer) {
 
     // A block of the metadata that is damaged is named, not used.
     {
-      std::fstream metadata(pool.home() + "/devicemapper/metadata", std::ios::in | std::ios::out | std::ios::binary);
+      std::fstream metadata(pool.home() + "/devicemapper/metadata",
+                            std::ios::in | std::ios::out | std::ios::binary);
       metadata.seekp(4096 + 100);
       metadata.put('\x55');
     }

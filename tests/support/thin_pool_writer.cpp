@@ -62,8 +62,8 @@ class Writer {
   }
 
  private:
-  std::uint64_t node(const std::vector<std::pair<std::uint64_t, std::string>>& entries, std::size_t value_size,
-                     bool leaf) {
+  std::uint64_t node(const std::vector<std::pair<std::uint64_t, std::string>>& entries,
+                     std::size_t value_size, bool leaf) {
     std::string block(kNode, '\0');
     auto room = static_cast<std::uint32_t>((kNode - 32) / (8 + value_size) / 3 * 3);
     put32(block, 4, leaf ? 2 : 1);

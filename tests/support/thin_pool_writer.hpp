@@ -24,7 +24,8 @@ struct ThinPoolShape {
 /// The metadata of such a pool, as far as a reader looks at it: the space maps' own blocks are left out.
 std::string thin_metadata(const ThinDevices&, const ThinPoolShape& = {});
 
-/// Gives a block of it (4096 bytes, by number) the checksum that its content asks for. Block 0 is the superblock.
+/// Gives a block of it (4096 bytes, by number) the checksum that its content asks for. Block 0 is the
+/// superblock.
 void reseal(std::string& metadata, std::uint64_t block);
 
 }  // namespace drover::test

@@ -52,10 +52,11 @@ TEST_CASE("layers are what has a record and is not to be deleted") {
 TEST_CASE("records that lie") {
   HostTree tree;
   Dir metadata = Dir::open(tree.root());
-  for (const char* text :
-       {"", "[]", "null", "{", R"({"size":512})", R"({"device_id":-1,"size":512})", R"({"device_id":"1","size":512})",
-        R"({"device_id":16777216,"size":512})", R"({"device_id":1,"size":0})", R"({"device_id":1,"size":513})",
-        R"({"device_id":1,"size":18446744073709551104})", R"({"device_id":1,"size":512,"transaction_id":-3})"}) {
+  for (const char* text : {"", "[]", "null", "{", R"({"size":512})", R"({"device_id":-1,"size":512})",
+                           R"({"device_id":"1","size":512})", R"({"device_id":16777216,"size":512})",
+                           R"({"device_id":1,"size":0})", R"({"device_id":1,"size":513})",
+                           R"({"device_id":1,"size":18446744073709551104})",
+                           R"({"device_id":1,"size":512,"transaction_id":-3})"}) {
     tree.write("/" + kLayer, text);
     CHECK_THROWS_WITH_AS(read_device_record(metadata, kLayer), doctest::Contains("is damaged"), Error);
   }
@@ -67,8 +68,8 @@ TEST_CASE("records that lie") {
 
 TEST_CASE("devicemapper's options") {
   DevicemapperOptions options = parse_devicemapper_options(
-      {"dm.basesize=20G", "DM.LoopDataSize=200G", "dm.fs=ext4", "dm.mkfsarg=-i", "dm.mkfsarg=8192", "dm.blocksize=512K",
-       "dm.mountopt=nodiscard", "zfs.fsname=x", "dm.min_free_space=5%"});
+      {"dm.basesize=20G", "DM.LoopDataSize=200G", "dm.fs=ext4", "dm.mkfsarg=-i", "dm.mkfsarg=8192",
+       "dm.blocksize=512K", "dm.mountopt=nodiscard", "zfs.fsname=x", "dm.min_free_space=5%"});
   CHECK(options.base_bytes == 20ULL << 30);
   CHECK(options.loop_data_bytes == 200ULL << 30);
   CHECK(options.loop_metadata_bytes == 2ULL << 30);
@@ -81,7 +82,8 @@ TEST_CASE("devicemapper's options") {
   CHECK(parse_devicemapper_options({"dm.directlvm_device=/dev/sdb"}).pool == "docker-thinpool");
   CHECK_FALSE(parse_devicemapper_options({"dm.thinpooldev=pool"}).on_loop_files());
   CHECK_FALSE(parse_devicemapper_options({"dm.datadev=/dev/a", "dm.metadatadev=/dev/b"}).on_loop_files());
-  for (const char* option : {"dm.basesize=", "dm.basesize=0", "dm.basesize=much", "dm.fs=btrfs", "dm.blocksize=100",
-                             "dm.blocksize=2G", "dm.min_free_space=100%", "dm.min_free_space=x"})
+  for (const char* option :
+       {"dm.basesize=", "dm.basesize=0", "dm.basesize=much", "dm.fs=btrfs", "dm.blocksize=100",
+        "dm.blocksize=2G", "dm.min_free_space=100%", "dm.min_free_space=x"})
     CHECK_THROWS_AS(parse_devicemapper_options({option}), Error);
 }

@@ -97,7 +97,7 @@ TEST_CASE("disk usage counts an inode once") {
 }
 
 TEST_CASE("a data root that is not there has no stores") {
-  CHECK(
-      summarize_stores({"/nonexistent/docker", "test", false, {}}, {}, uses(K::overlay2), engine(28), false, true)
-          .empty());
+  CHECK(summarize_stores({"/nonexistent/docker", "test", false, {}}, {}, uses(K::overlay2), engine(28), false,
+                         true)
+            .empty());
 }

@@ -46,7 +46,8 @@ struct Host {
 }  // namespace
 
 TEST_CASE("old, on hold, new, on hold, and old again to the byte") {
-  for (const std::string old : {kOld, "{}", "{\"a\":1}", "", " \n", "{\n  \"storage-driver\": \"overlay2\"\n}\n"}) {
+  for (const std::string old :
+       {kOld, "{}", "{\"a\":1}", "", " \n", "{\n  \"storage-driver\": \"overlay2\"\n}\n"}) {
     CAPTURE(old);
     Host host(old);
     CHECK_FALSE(is_on_hold(host.text()));

@@ -1,5 +1,5 @@
-// The reader of a thin pool's metadata: on metadata that thin_restore made (package thin-provisioning-tools; what is
-// expected is what thin_dump said of it), and on metadata that lies.
+// The reader of a thin pool's metadata: on metadata that thin_restore made (package thin-provisioning-tools;
+// what is expected is what thin_dump said of it), and on metadata that lies.
 #include <doctest/doctest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -55,15 +55,20 @@ bool complains(const std::string& content, const char* of) {
   return said.find(of) != std::string::npos;
 }
 
-void put32(std::string& content, std::size_t at, std::uint32_t value) { std::memcpy(content.data() + at, &value, 4); }
-void put64(std::string& content, std::size_t at, std::uint64_t value) { std::memcpy(content.data() + at, &value, 8); }
+void put32(std::string& content, std::size_t at, std::uint32_t value) {
+  std::memcpy(content.data() + at, &value, 4);
+}
+void put64(std::string& content, std::size_t at, std::uint64_t value) {
+  std::memcpy(content.data() + at, &value, 8);
+}
 std::uint32_t u32(const std::string& content, std::size_t at) {
   std::uint32_t value;
   std::memcpy(&value, content.data() + at, 4);
   return value;
 }
 
-/// A pool with one device of two levels: block 1 and 2 are its leaves, 3 its root, 4 the mapping, 5 the details.
+/// A pool with one device of two levels: block 1 and 2 are its leaves, 3 its root, 4 the mapping, 5 the
+/// details.
 std::string small_pool() {
   ThinDevices devices;
   for (std::uint64_t i = 0; i < 300; ++i) devices[7][i * 2] = {i, 0};
@@ -82,7 +87,8 @@ TEST_CASE("metadata as the tools make it") {
   CHECK(metadata.pool().used_data_blocks == 1857);
   CHECK(metadata.pool().metadata_blocks == 256);
   CHECK_FALSE(metadata.pool().needs_check);
-  CHECK(metadata.devices() == std::map<std::uint64_t, std::uint64_t>{{1, 60}, {2, 341}, {5, 0}, {16777215, 1500}});
+  CHECK(metadata.devices() ==
+        std::map<std::uint64_t, std::uint64_t>{{1, 60}, {2, 341}, {5, 0}, {16777215, 1500}});
 
   CHECK(metadata.extents(1) == std::vector<ThinExtent>{{0, 0, 40}, {500, 40, 20}});
   CHECK(metadata.extents(5).empty());
@@ -173,7 +179,8 @@ TEST_CASE("nodes that lie") {
   }
   SUBCASE("counts") {
     for (std::uint32_t entries : {253U, 1U << 20, UINT32_MAX})
-      CHECK(complains(with([&](auto& c) { put32(c, kLeaf + 16, entries); }, 1), "impossible number of entries"));
+      CHECK(complains(with([&](auto& c) { put32(c, kLeaf + 16, entries); }, 1),
+                      "impossible number of entries"));
     for (std::uint32_t room : {255U, 0x10000000U, UINT32_MAX})
       CHECK(complains(with([&](auto& c) { put32(c, kLeaf + 20, room); }, 1), "impossible number of entries"));
     for (std::uint32_t size : {0U, 7U, 16U, UINT32_MAX})
@@ -191,7 +198,8 @@ TEST_CASE("nodes that lie") {
     CHECK(complains(with([&](auto& c) { put64(c, 2 * kBlock + 32, 0); }, 2), "in disorder"));
   }
   SUBCASE("blocks outside of the data, and devices that cannot be") {
-    CHECK(complains(with([&](auto& c) { put64(c, kLeaf + 32 + 252 * 8, (1ULL << 14) << 24); }, 1), "outside of the pool"));
+    CHECK(complains(with([&](auto& c) { put64(c, kLeaf + 32 + 252 * 8, (1ULL << 14) << 24); }, 1),
+                    "outside of the pool"));
     CHECK(complains(with([&](auto& c) { put64(c, kDetails + 32, 1ULL << 24); }, 5), "has a device 16777216"));
   }
 }

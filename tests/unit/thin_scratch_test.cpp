@@ -89,5 +89,6 @@ TEST_CASE("a scratch copy holds the device, and the next one is made of it") {
 TEST_CASE("data that ends before a block that is named") {
   HostTree tree;
   ThinScratch scratch(tree.root(), data_file(tree, 2), kBlockBytes);
-  CHECK_THROWS_WITH_AS(scratch.make({{0, 1, 4}}, 4 * kBlockBytes), doctest::Contains("ends before a block"), Error);
+  CHECK_THROWS_WITH_AS(scratch.make({{0, 1, 4}}, 4 * kBlockBytes), doctest::Contains("ends before a block"),
+                       Error);
 }

@@ -45,8 +45,9 @@ struct Pool {
 
 TEST_CASE("zfs: names of filesystems") {
   for (const char* good : {"tank", "tank/docker", "tank/a b/c.d-e_f:g", "T/0"}) CHECK(is_dataset_name(good));
-  for (const char* bad : {"", "/", "tank/", "/tank", "tank//x", "-r", "tank/../x", "tank/.", "tank@snap", "tank/x@1",
-                          "tank/x#mark", "tank/%recv", "tank/x\ty", "tank/x\n", "1tank", "tank/\xc3\xa4"})
+  for (const char* bad :
+       {"", "/", "tank/", "/tank", "tank//x", "-r", "tank/../x", "tank/.", "tank@snap", "tank/x@1",
+        "tank/x#mark", "tank/%recv", "tank/x\ty", "tank/x\n", "1tank", "tank/\xc3\xa4"})
     CHECK_FALSE(is_dataset_name(bad));
   CHECK_FALSE(is_dataset_name("t/" + std::string(254, 'x')));
   CHECK_THROWS_AS(zfs_destroy("-r"), Error);
@@ -62,7 +63,8 @@ TEST_CASE("zfs: what the program lists") {
   CHECK(found[1].origin == "tank/a b@5");
   CHECK(found[1].shows_snapshots);
   CHECK(parse_zfs_list("").empty());
-  for (const char* bad : {"tank\t1\t-\n", "tank\t1\t-\thidden\tx\n", "tank@x\t1\t-\thidden\n", "tank\tx\t-\thidden\n"})
+  for (const char* bad :
+       {"tank\t1\t-\n", "tank\t1\t-\thidden\tx\n", "tank@x\t1\t-\thidden\n", "tank\tx\t-\thidden\n"})
     CHECK_THROWS_AS(parse_zfs_list(bad), Error);
 }
 
