@@ -87,7 +87,8 @@ def branches(home):
 def skeleton(home):
     """The home around the branches: who stands on whom, and folders with mode and owner."""
     facts = {
-        "layers/" + layer: " ".join(parents(home, layer)) for layer in os.listdir(os.path.join(home, "layers"))
+        "layers/" + layer: " ".join(parents(home, layer))
+        for layer in os.listdir(os.path.join(home, "layers"))
     }
     for folder in ("", "diff", "layers", "mnt"):
         facts[folder or "."] = _mode(os.path.join(home, folder))

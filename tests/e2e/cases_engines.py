@@ -32,7 +32,9 @@ def make_engines():
 
 def engine_root(suite):
     """The folder that it is in; makes it if it is not there yet."""
-    made = subprocess.run([os.path.join(HERE, "make_engine"), suite], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    made = subprocess.run(
+        [os.path.join(HERE, "make_engine"), suite], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     if made.returncode != 0:
         raise AssertionError("make_engine %s: %s" % (suite, made.stderr.decode().strip()[-300:]))
     return made.stdout.decode().strip()

@@ -187,7 +187,9 @@ def write_archive(path, busybox, drivers):
     archive.image(["fewer:1"], [base, empty, kinds])
     archive.image(["deep:1"], [base] + deep_layers())
     archive.image([], [base, names], created="2020-02-02T02:02:02Z")
-    if "fuse-overlayfs" not in drivers:  # there the engine cannot save such an image again: it hides what is there
+    if (
+        "fuse-overlayfs" not in drivers
+    ):  # there the engine cannot save such an image again: it hides what is there
         archive.image(["both:1"], [base, hidden_and_there_layer()])
     archive.image(["scratch:1"], [Layer().file(b"only", b"no shell here").tar()], command=("/only",))
     archive.write(path)

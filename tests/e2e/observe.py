@@ -116,7 +116,9 @@ def _saved(engine, images):
     members.update({name: members[target] for name, target in links.items()})
     _check_layers(manifest, members, engine)
     members["manifest.json"] = {entry["Config"]: entry for entry in manifest}  # its order changes each time
-    members.pop("index.json", None)  # of engines since 25, in no order; the manifests that it names are members, too
+    members.pop(
+        "index.json", None
+    )  # of engines since 25, in no order; the manifests that it names are members, too
     return members
 
 

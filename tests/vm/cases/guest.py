@@ -94,14 +94,29 @@ def fill(docker, drivers=(), containers=CONTAINERS, limit=None):
     docker.docker("load", "-i", "/run/images.tar")
     steps = b"FROM base:1\nRUN rm -r /srv/redo && mkdir /srv/redo && echo only >/srv/redo/only && chmod 4755 /srv/forge/a\n"
     docker.docker("build", "--network", "none", "-t", "built:1", "-", input_bytes=steps)
-    docker.docker("build", "--network", "none", "-t", "built:kit", "-", input_bytes=steps + b"RUN true\n", buildkit=True)
+    docker.docker(
+        "build", "--network", "none", "-t", "built:kit", "-", input_bytes=steps + b"RUN true\n", buildkit=True
+    )
     docker.docker("create", "--name", "never", "--network", "none", "rich:1", "sh", "-c", "echo at last")
     if limit:
         docker.docker("create", "--name", "limited", "--storage-opt", "size=" + limit, "base:1", "true")
     for name in containers:
         image, options, act, check = fixture.CONTAINERS[name]
         script = fixture.SCRIPT % (act, check)
-        docker.docker("run", "--name", name, "--hostname", name, "--network", "none", *options, image, "sh", "-c", script)
+        docker.docker(
+            "run",
+            "--name",
+            name,
+            "--hostname",
+            name,
+            "--network",
+            "none",
+            *options,
+            image,
+            "sh",
+            "-c",
+            script
+        )
     docker.docker("commit", "-m", "by hand", "edits", "work:1")
 
 
@@ -142,7 +157,9 @@ def check_life(driver):
     with running_engine(driver) as docker:
         for name in ("edits", "links", "deletions"):
             docker.docker("start", "-a", name)
-        docker.docker("run", "--name", "later", "--network", "none", "base:1", "sh", "-c", "echo later >/later")
+        docker.docker(
+            "run", "--name", "later", "--network", "none", "base:1", "sh", "-c", "echo later >/later"
+        )
         archive = Archive()
         archive.image(["new:1"], [Layer().file(b"new", b"a layer on nothing").tar()], command=("/new",))
         archive.write("/run/new.tar")
@@ -161,12 +178,19 @@ def drover(*arguments, expect=0):
     """Runs it, and asks that it leaves nothing active, whether it ends well or not. Returns what it said."""
     before = active()
     started = time.monotonic()
-    done = subprocess.run(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+    )
     text = done.stdout.decode("utf-8", "replace")
     seconds = time.monotonic() - started
-    print("$ drover %s (exit %d, %.1f s)\n%s" % (" ".join(arguments), done.returncode, seconds, text), flush=True)
+    print(
+        "$ drover %s (exit %d, %.1f s)\n%s" % (" ".join(arguments), done.returncode, seconds, text),
+        flush=True,
+    )
     if expect is not None and done.returncode != expect:
-        raise AssertionError("drover %s: exit %d, expected %d: %s" % (arguments[0], done.returncode, expect, text[-800:]))
+        raise AssertionError(
+            "drover %s: exit %d, expected %d: %s" % (arguments[0], done.returncode, expect, text[-800:])
+        )
     require_active(before, "drover " + arguments[0])
     return text
 
@@ -175,7 +199,9 @@ def active():
     """What a program can leave active in a kernel: mounts; devices and loops."""
     with open("/proc/self/mountinfo") as table:
         mounts = {line.split(" ", 2)[2] for line in table if " - tracefs " not in line}
-    return mounts, set(run("dmsetup", "ls").splitlines()) | set(run("losetup", "--list", "--noheadings").splitlines())
+    return mounts, set(run("dmsetup", "ls").splitlines()) | set(
+        run("losetup", "--list", "--noheadings").splitlines()
+    )
 
 
 def require_active(before, what):
@@ -183,7 +209,11 @@ def require_active(before, what):
     The kernel takes loops and devices apart in its own time once they are closed."""
     for _ in range(GONE_SECONDS * 50):
         mounts, devices = active()
-        wrong = (mounts ^ before[0]) | (devices - before[1]) | {name for name in devices if name.startswith("drover-")}
+        wrong = (
+            (mounts ^ before[0])
+            | (devices - before[1])
+            | {name for name in devices if name.startswith("drover-")}
+        )
         if not wrong:
             return
         time.sleep(0.02)
@@ -211,7 +241,9 @@ def count_journal():
     count = 0
     above = PLACE.root + "/drover"
     for folder in os.listdir(above) if os.path.isdir(above) else []:
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(above, folder, "journal"), "rb") as journal:
+        with contextlib.suppress(FileNotFoundError), open(
+            os.path.join(above, folder, "journal"), "rb"
+        ) as journal:
             count += journal.read().count(b"\n")
     return count
 
@@ -224,7 +256,9 @@ def killed_at_call(name, number, line):
 
 def require_killed(line, point, **options):
     """Runs a command line that is to be killed on its way."""
-    done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options)
+    done = subprocess.run(
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **options
+    )
     text = done.stdout.decode("utf-8", "replace")
     print("$ %s, to be killed at %s (exit %d)" % (" ".join(line), point, done.returncode), flush=True)
     if done.returncode not in (-signal.SIGKILL, 128 + signal.SIGKILL):
@@ -234,7 +268,9 @@ def require_killed(line, point, **options):
 def require_same(before, after, what):
     if before != after:
         changed = sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
-        raise AssertionError("%s: %s" % (what, ["%s %s -> %s" % (k, before.get(k), after.get(k)) for k in changed][:5]))
+        raise AssertionError(
+            "%s: %s" % (what, ["%s %s -> %s" % (k, before.get(k), after.get(k)) for k in changed][:5])
+        )
 
 
 def require_gone(*paths):
