@@ -99,7 +99,13 @@ int run_new(const MigrateFlags& flags, Context& context) {
 MigrationResult resume_staging(const StoreAccess& store, MigrationFolder& folder, unsigned threads,
                                Progress& progress) {
   const MigrationRecord& record = folder.record();
-  MigrateOptions options{record.to, record.from, record.storage_opts, record.force, threads, true};
+  MigrateOptions options{.to = record.to,
+                         .from = record.from,
+                         .storage_opts = record.storage_opts,
+                         .force = record.force,
+                         .threads = threads,
+                         .offline = record.from_home.offline,
+                         .yes_loop_lvm = true};
   EngineConfig config = read_engine_config(record.config_path);
   Preflight found = check_migration(store.root, config, options);
   return resume_migration(store.root, folder, found, threads, progress);
