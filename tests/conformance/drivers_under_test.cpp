@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
+#include <algorithm>
 
 #include <map>
 #include <stdexcept>
@@ -145,6 +146,11 @@ std::string differences(const View& a, Marks marks_a, const View& b, Marks marks
   for (const std::string& one : found.first) text += one + "\n";
   if (found.count > found.first.size()) text += std::to_string(found.count) + " in all\n";
   return text;
+}
+
+const TestFilesystem& filesystem(const std::string& name) {
+  const auto& all = test_filesystems();
+  return *std::find_if(all.begin(), all.end(), [&](const TestFilesystem& f) { return f.name == name; });
 }
 
 }  // namespace drover::test

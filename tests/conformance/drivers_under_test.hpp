@@ -45,6 +45,8 @@ struct TestFilesystem {
   bool reflinks = false;
 };
 const std::vector<TestFilesystem>& test_filesystems();
+/// The one of that name, which must be one of them.
+const TestFilesystem& filesystem(const std::string& name);
 
 /// One driver on one filesystem that this host has.
 struct Case {

@@ -1,5 +1,6 @@
 #include "tests/conformance/sample_host.hpp"
 
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -116,5 +117,14 @@ std::string SampleHost::losses(DriverKind kind) const {
   }
   return found;
 }
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string message_of(const Run& run) {
+  std::size_t at = run.err.find("drover: ");
+  return at == std::string::npos ? run.err : run.err.substr(at);
+}
+
+void check_done(const Run& run) { CHECK_MESSAGE(run.code == 0, run.err); }
 
 }  // namespace drover::test

@@ -46,4 +46,9 @@ class SampleHost {
   std::string root_, before_;
 };
 
+bool has(const std::string& text, const std::string& part);
+/// The part of an error that users see: without the lines of progress.
+std::string message_of(const Run&);
+void check_done(const Run&);
+
 }  // namespace drover::test

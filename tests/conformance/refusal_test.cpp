@@ -1,0 +1,172 @@
+// What drover refuses, and how it says so: wrong use, a root in use, damage, things that came into being
+// since.
+#include <doctest/doctest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "migrate/verify.hpp"
+#include "tests/conformance/place.hpp"
+#include "tests/conformance/sample_host.hpp"
+#include "tests/support/sample_root.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+TEST_CASE("wrong use has its exit code and changes nothing") {
+  SampleHost host(filesystem("ext4"));
+  struct Wrong {
+    std::vector<std::string> words;
+    int code;
+    std::string message;
+  };
+  const Wrong wrong[] = {
+      {{"migrate"}, 2, "drover: there is no driver to move to\nhint: name it: --to DRIVER"},
+      {{"migrate", "--to", "ext4"}, 2, "drover: there is no storage driver `ext4`\nhint: one of overlay2,"},
+      {{"migrate", "--to", "overlay2"}, 2, "drover: the data is in overlay2 already"},
+      {{"migrate", "--to", "vfs"}, 2, "drover: there is no terminal to ask on, so nothing was changed"},
+      {{"migrate", "--to", "vfs", "--dry-run", "--resume"}, 2, "drover: --dry-run excludes --resume"},
+      {{"migrate", "--to", "vfs", "--jobs", "0"}, 2, "drover: --jobs: "},
+      {{"migrate", "--to", "vfs", "--colour"}, 2, "drover: "},
+      {{"migrate", "--to", "btrfs", "--yes"}, 10, "drover: cannot use btrfs on " + host.root() + ": "},
+      {{"migrate", "--to", "vfs", "--from", "btrfs", "--yes"}, 1, "has no records of btrfs (image/btrfs)"},
+      {{"migrate", "--resume", "--yes"}, 1, "drover: there is no migration to resume in `"},
+      {{"commit", "--yes"}, 1, "drover: there is no migration in `"},
+      {{"rollback", "--yes"}, 1, "drover: there is no migration in `"},
+      {{"verify", "no-such-thing"}, 1, "drover: there is no image, container or layer `no-such-thing`"},
+      {{"verify", "--driver", "zzz"}, 2, "drover: there is no storage driver `zzz`"},
+  };
+  for (const Wrong& one : wrong) {
+    CAPTURE(one.words);
+    Run run = host.run(one.words);
+    CHECK_MESSAGE(run.code == one.code, run.err);
+    CHECK_MESSAGE(has(message_of(run), one.message), run.err);
+    CHECK(has(message_of(run), "\nhint: "));
+  }
+  CHECK(host.damage() == "");
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("what is no data root is refused") {
+  TestFolder folder(filesystem("ext4"));
+  for (const std::string& root : {folder.path() + "/none", folder.path()}) {
+    for (const char* verb : {"migrate", "rollback", "commit"}) {
+      std::vector<std::string> words = {verb, "--yes", "--data-root", root, "--config", folder.path() + "/c"};
+      if (verb == std::string("migrate")) words.insert(words.end(), {"--to", "vfs"});
+      Run run = run_drover(words);
+      CHECK(run.code == 1);
+      CHECK(has(run.err, root == folder.path() ? "` is no engine's data root" : "there is no data root `"));
+    }
+  }
+  CHECK(Dir::open(folder.path()).list().empty());
+}
+
+TEST_CASE("an engine that runs is left alone") {
+  SampleHost host(filesystem("ext4"));
+  Dir::open(host.root()).make_path("volumes", 0701).write_new("metadata.db", "", 0600);
+  Fd engine = Dir::open(host.path("volumes")).open_file("metadata.db", O_RDWR);
+  REQUIRE(::flock(engine.get(), LOCK_EX) == 0);
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"migrate", "--to", "vfs", "--yes"},
+                                                {"migrate", "--resume", "--yes"},
+                                                {"rollback", "--yes"}}) {
+    CAPTURE(words);
+    Run run = host.run(words);
+    CHECK(run.code == 11);
+    CHECK(has(run.err, "the data root `" + host.root() + "` is in use by "));
+    CHECK(has(run.err, "\nhint: "));
+  }
+  check_done(host.run({"migrate", "--to", "vfs", "--dry-run"}));
+  check_done(host.run({"verify"}));
+  CHECK(host.damage() == "");
+  engine.reset();
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+}
+
+TEST_CASE("a second drover is locked out") {
+  SampleHost host(filesystem("ext4"));
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  Dir folder = Dir::open(host.migration());
+  REQUIRE(::flock(folder.fd(), LOCK_EX) == 0);
+  for (const char* verb : {"commit", "rollback"}) {
+    Run run = host.run({verb, "--yes"});
+    CHECK(run.code == 11);
+    CHECK(has(run.err, "another drover is at work in `" + host.migration() + "`"));
+  }
+  CHECK(host.losses(DriverKind::vfs) == "");
+}
+
+TEST_CASE("a damaged layer is found, named, and carried only when that is asked for") {
+  SampleHost host(filesystem("ext4"));
+  auto home = driver_entry(DriverKind::overlay2).open(host.path("overlay2"), {});
+  for (const LayerId& id : home->layers())
+    if (auto found = home->open(id).root.try_sub("opt"))
+      if (auto app = found->try_sub("app"); app && app->exists("data")) {
+        Fd file = app->open_file("data", O_WRONLY);
+        REQUIRE(::pwrite(file.get(), "damage", 6, 1000) == 6);
+      }
+  Run verified = host.run({"verify"});
+  CHECK(verified.code == 12);
+  CHECK(has(verified.out, "Damaged: layer "));
+  CHECK(has(verified.out, "opt/app/data"));
+  CHECK(has(verified.out, "(needed by "));
+  CHECK(has(verified.out, "sample-app:slim"));
+  CHECK(has(message_of(verified), "has 1 damage\nhint: "));
+  CHECK(host.run({"verify", "sample-base:1"}).code == 0);
+  CHECK(host.run({"verify", "worker"}).code == 12);
+
+  Run refused = host.run({"migrate", "--to", "vfs", "--yes"});
+  CHECK(refused.code == 12);
+  CHECK(has(message_of(refused), "is damaged in the source already: "));
+  CHECK(state_of(host) == MigrationState::staging);
+  check_done(host.run({"rollback", "--yes"}));
+
+  Run forced = host.run({"migrate", "--to", "vfs", "--yes", "--force"});
+  CHECK(forced.code == 3);
+  CHECK(has(forced.out, "Damaged Before: image layer "));
+  check_done(host.run({"rollback", "--yes"}));
+}
+
+TEST_CASE("damaged records are refused before anything is made") {
+  SampleHost host(filesystem("ext4"));
+  auto home = driver_entry(DriverKind::overlay2).open(host.path("overlay2"), {});
+  home->remove(home->layers().front());
+  Run run = host.run({"migrate", "--to", "vfs", "--yes"});
+  CHECK(run.code == 1);
+  CHECK(has(message_of(run), "drover: Docker's records are damaged: "));
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("what has come into being since the switch is told, and not written over") {
+  SampleHost host(filesystem("ext4"));
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  REQUIRE(::mkdir(host.path("overlay2").c_str(), 0710) == 0);
+  Run blocked = host.run({"rollback", "--yes"});
+  CHECK(blocked.code == 1);
+  CHECK(has(message_of(blocked), "`" + host.root() + "/overlay2` has come into being since the switch"));
+  CHECK(host.losses(DriverKind::vfs) == "");
+  CHECK(state_of(host) == MigrationState::switched);
+  REQUIRE(::rmdir(host.path("overlay2").c_str()) == 0);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.damage() == "");
+}
+
+TEST_CASE("a configuration that the user edits between switch and rollback keeps the edits") {
+  SampleHost host(filesystem("ext4"));
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  host.write_config("{\n  \"log-level\": \"debug\",\n  \"storage-driver\": \"vfs\",\n  \"debug\": true\n}\n");
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.config() == "{\n  \"log-level\": \"debug\",\n  \"debug\": true\n}\n");
+}
+
+TEST_CASE("a filesystem without room is told of beforehand") {
+  TestPlace place({"mkfs.ext4", "-q"}, "20M");
+  REQUIRE(place.error == "");
+  SampleHost host(TestFilesystem{"small", place.path, "", false});
+  Run run = host.run({"migrate", "--to", "vfs", "--yes"});
+  CHECK(run.code == 1);
+  CHECK(has(message_of(run), "drover: not enough space on the filesystem of `" + host.root() + "`: up to "));
+  CHECK(host.damage() == "");
+  CHECK_FALSE(host.exists("drover"));
+}
