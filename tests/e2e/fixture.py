@@ -148,10 +148,10 @@ def make(engine, place, drivers):
         "run", "-d", "--name", "failed", "--network", "none", "rich:1", "sh", "-c", "echo no >&2; exit 3"
     )
     for name, (image, options, act, check) in CONTAINERS.items():
-        _run(engine, name, image, options, SCRIPT % (act, check) if act else check)
+        run_container(engine, name, image, options, SCRIPT % (act, check) if act else check)
     wait_for_exits(engine)
     engine.docker("commit", "-m", "by hand", "-c", "LABEL committed=yes", "edits", "work:1")
-    _run(
+    run_container(
         engine,
         "committed",
         "work:1",
@@ -161,7 +161,7 @@ def make(engine, place, drivers):
     wait_for_exits(engine)
 
 
-def _run(engine, name, image, options, script):
+def run_container(engine, name, image, options, script):
     engine.docker(
         "run",
         "-d",

@@ -103,20 +103,8 @@ def fill(docker, drivers=(), containers=CONTAINERS, limit=None):
     for name in containers:
         image, options, act, check = fixture.CONTAINERS[name]
         script = fixture.SCRIPT % (act, check)
-        docker.docker(
-            "run",
-            "--name",
-            name,
-            "--hostname",
-            name,
-            "--network",
-            "none",
-            *options,
-            image,
-            "sh",
-            "-c",
-            script
-        )
+        fixture.run_container(docker, name, image, options, script)
+    fixture.wait_for_exits(docker)
     docker.docker("commit", "-m", "by hand", "edits", "work:1")
 
 
