@@ -1,8 +1,8 @@
 // devicemapper (moby daemon/graphdriver/devmapper; up to engine 24):
 //
 //     <home>/metadata/<id>                 a layer's thin device: its ID in the pool, its size
-//     (devicemapper_records.hpp) <home>/metadata/base                 the device that all others start from
-//     as snapshots, with a filesystem <home>/metadata/{deviceset,transaction}-metadata
+//     <home>/metadata/base                 the device that all others start from as snapshots
+//     <home>/metadata/{deviceset,transaction}-metadata
 //     <home>/devicemapper/{data,metadata}  the pool's two files, unless dm.thinpooldev names a pool of LVM's
 //     <home>/mnt/<id>/                     where the engine mounts
 //
@@ -16,7 +16,7 @@
 
 #include "drivers/devicemapper_options.hpp"
 #include "drivers/devicemapper_records.hpp"
-#include "drivers/devicemapper_status.hpp"
+#include "drivers/devicemapper_space.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
@@ -178,7 +178,7 @@ ThinPool Devicemapper::activate_pool() const {
   require_engine_gone();
   bool is_new = !Dir::open(home_ + "/" + kRecords).exists(kBaseDevice);
   auto part = [&](const std::string& device, const char* name) {
-    ThinPool::Place place = ThinPool::open_part(home_, device, name, O_RDWR);
+    ThinPool::Place place = open_pool_part(home_, device, name, O_RDWR);
     // A mistyped name costs whatever is there.
     if (std::string found = is_new && !device.empty() ? signature_on(place.file.get(), device) : "";
         !found.empty())
@@ -270,8 +270,10 @@ void Devicemapper::remove_home() {
 /// Where a pool is gone, or takes no changes any more, or is another by now, that is said: it is no reason to
 /// keep the home for ever.
 void Devicemapper::remove_from_outside_pool() {
-  std::string ids = recorded_device_ids(Dir::open(home_ + "/" + kRecords));
-  if (ids.empty() && !set_) return;
+  Dir records = Dir::open(home_ + "/" + kRecords);
+  std::string ids = recorded_device_ids(records);
+  // The first device may have been made, and killed before its record.
+  if (ids.empty() && !read_transaction(records)) return;
   std::string why;
   try {
     ThinDeviceSet& devices = set();
@@ -283,6 +285,7 @@ void Devicemapper::remove_from_outside_pool() {
     if (e.code() == ExitCode::in_use || (system && system->number() == EBUSY)) throw;
     why = e.what();
   }
+  if (ids.empty()) return;
   log_warning("devices stay in the thin pool `" +
               (options_.pool.empty() ? options_.data_device : options_.pool) + "`: " + why +
               ". They have the IDs " + ids + " (dmsetup message POOL 0 \"delete ID\")");

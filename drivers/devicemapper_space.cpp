@@ -2,7 +2,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "drivers/devicemapper_status.hpp"
+#include "drivers/devicemapper_space.hpp"
 #include "drivers/sys/dm_ioctl.hpp"
 #include "drivers/sys/fd.hpp"
 #include "drivers/thin_metadata.hpp"

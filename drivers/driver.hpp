@@ -135,7 +135,7 @@ class Driver {
   /// nothing if it is.
   virtual bool limits_size() const noexcept { return false; }
   virtual std::optional<std::string> limit_size(const LayerId&, std::uint64_t /*bytes*/) {
-    return "no driver's limit";
+    return "this driver limits no layer's size";
   }
 
   // Of a home whose layers lie outside. Called around the renames of a switch, perhaps again after a crash;

@@ -91,6 +91,10 @@ void ThinDeviceSet::require_own_pool() const {
       throw not_ours("it has no base device");
     }
     if (filesystem != set_.base_uuid) throw not_ours("its base device has another filesystem");
+  } else if (base && transaction_id_ > base->transaction_id) {
+    // Without a filesystem that can be told apart nothing else was made.
+    throw not_ours("its transaction ID is " + std::to_string(transaction_id_) +
+                   ", and base was not finished");
   } else if (std::uint64_t used = pool_.status().used_data_blocks;
              !base && used != 0 && read_transaction(metadata_)) {
     throw not_ours("it has " + std::to_string(used) + " used blocks, and no base device is recorded");
@@ -113,10 +117,12 @@ void ThinDeviceSet::ensure_base(const DevicemapperOptions& options) {
   std::lock_guard lock(mutex_);
   auto base = read_device_record(metadata_, kBaseDevice);
   if (base && base->initialized && !base->deleted) return;
-  if (base) drop(kBaseDevice, base->device_id);
+  if (base && used_ids_.size() > 1)
+    throw Error("the records of `" + metadata_.path() + "` tell of layers, but of no base device in use");
+  if (base) remove_base(*base);
   ThinPoolStatus status = pool_.status();
   // The engine takes a pool only if it was never used (checkThinPool).
-  if (!base && (status.used_data_blocks != 0 || status.transaction_id != 0))
+  if (status.used_data_blocks != 0 || status.transaction_id != 0)
     throw Error("the thin pool `" + pool_.name() + "` is or was in use: it has " +
                     std::to_string(status.used_data_blocks) + " used blocks and the transaction ID " +
                     std::to_string(status.transaction_id),
@@ -125,9 +131,9 @@ void ThinDeviceSet::ensure_base(const DevicemapperOptions& options) {
   write_device_set(metadata_, set_);
   DeviceRecord made = add(kBaseDevice, options.base_bytes / kDmSector * kDmSector, nullptr);
   make_filesystem(made, options);
+  write_device_set(metadata_, set_);  // its UUID, by which the pool is known for ours from here on
   made.initialized = true;
   write_device_record(metadata_, kBaseDevice, made);
-  write_device_set(metadata_, set_);
 }
 
 /// With the engine's arguments (createFilesystem).
@@ -229,14 +235,18 @@ void ThinDeviceSet::remove_all() {
   std::lock_guard lock(mutex_);
   for (const auto& [name, record] : readable_records(metadata_))
     if (name != kBaseDevice) drop(name, record.device_id);
-  // Base's record goes last: without one the pool is not known for ours.
-  auto base = read_device_record(metadata_, kBaseDevice);
-  if (!base) return;
-  pool_.remove(base->device_id);
-  // The engine takes a pool only with this ID, which it had before base was made.
+  if (auto base = read_device_record(metadata_, kBaseDevice)) remove_base(*base);
+}
+
+/// Leaves the pool as it was before base was made: the engine takes only one whose transaction ID is 0. The
+/// record goes last, for without one the pool is not known for ours; again is no error.
+void ThinDeviceSet::remove_base(const DeviceRecord& base) {
+  pool_.remove(base.device_id);
   if (transaction_id_ != 0) pool_.set_transaction_id(transaction_id_, 0);
   transaction_id_ = 0;
+  used_ids_.erase(base.device_id);
   metadata_.unlink(kBaseDevice);
+  metadata_.sync();
 }
 
 std::string recorded_device_ids(const Dir& metadata) {

@@ -46,6 +46,7 @@ class ThinDeviceSet {
   DeviceRecord add(const std::string& name, std::uint64_t size_bytes, const DeviceRecord* origin);
   void take_back(const std::string& name, std::uint32_t device_id) noexcept;
   void drop(const std::string& name, std::uint32_t device_id);
+  void remove_base(const DeviceRecord&);
   void make_filesystem(const DeviceRecord&, const DevicemapperOptions&);
 
   Dir metadata_;

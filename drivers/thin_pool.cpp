@@ -8,7 +8,6 @@
 
 #include <sstream>
 
-#include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
 
@@ -55,7 +54,7 @@ std::string counts(std::uint64_t used, std::uint64_t total) {
 
 }  // namespace
 
-void require_unattached(const Fd& file, const std::string& path, int how) {
+void lock_pool_file(const Fd& file, const std::string& path, int how) {
   // A killed drover's devices go when what it has started ends, mkfs for one; no event tells when that is.
   constexpr int kTries = 1000;
   constexpr timespec kPause{0, 10'000'000};
@@ -96,17 +95,6 @@ ThinPool ThinPool::use(const std::string& name) {
   return pool;
 }
 
-ThinPool::Place ThinPool::open_part(const std::string& home, const std::string& device, const char* name,
-                                    int flags) {
-  if (device.empty()) {
-    Dir files = Dir::open(home).sub("devicemapper");
-    return {files.open_file(name, flags), files.path_of(name)};
-  }
-  Fd file(::open(device.c_str(), flags | O_CLOEXEC));
-  if (!file) throw_errno("cannot open `" + device + "`");
-  return {std::move(file), device};
-}
-
 ThinPool ThinPool::make(Place data, Place metadata, std::uint64_t block_bytes) {
   ThinPool pool;
   std::string numbers[2];
@@ -118,7 +106,7 @@ ThinPool ThinPool::make(Place data, Place metadata, std::uint64_t block_bytes) {
     std::uint64_t bytes = S_ISBLK(st.st_mode) ? device_bytes(place->file.get(), place->path)
                                               : static_cast<std::uint64_t>(st.st_size);
     if (!S_ISBLK(st.st_mode)) {
-      require_unattached(place->file, place->path, LOCK_EX);
+      lock_pool_file(place->file, place->path, LOCK_EX);
       pool.loops_.push_back(LoopDevice::attach(place->file.get(), false, place->path));
       device = pool.loops_.back().device();
     }

@@ -23,7 +23,7 @@ struct ThinPoolStatus {
 
 /// A pool's file is on one loop device at a time: waits until no other drover's pool has it, and takes it for
 /// as long as this file is open, here or by a loop device. `how`: LOCK_EX or LOCK_SH. Throws Error (in_use).
-void require_unattached(const Fd& file, const std::string& path, int how);
+void lock_pool_file(const Fd& file, const std::string& path, int how);
 
 /// Nothing if there is no device of this name; throws Error if it is no thin pool.
 std::optional<ThinPoolStatus> thin_pool_status(const std::string& name);
@@ -41,8 +41,6 @@ class ThinPool {
     std::string path;
   };
   static ThinPool make(Place data, Place metadata, std::uint64_t block_bytes);
-  /// Opens a part of a home's pool: the device that the options name, else the file `name` of the home's.
-  static Place open_part(const std::string& home, const std::string& device, const char* name, int flags);
 
   const std::string& name() const noexcept { return name_; }
   ThinPoolStatus status() const;

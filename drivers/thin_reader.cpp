@@ -79,6 +79,17 @@ std::string engine_device_name(const Dir& home, const LayerId& id) {
 
 std::string engine_pool_name(const Dir& home) { return engine_device_name(home, "pool"); }
 
+ThinPool::Place open_pool_part(const std::string& home, const std::string& device, const char* name,
+                               int flags) {
+  if (device.empty()) {
+    Dir files = Dir::open(home).sub("devicemapper");
+    return {files.open_file(name, flags), files.path_of(name)};
+  }
+  Fd file(::open(device.c_str(), flags | O_CLOEXEC));
+  if (!file) throw_errno("cannot open `" + device + "`");
+  return {std::move(file), device};
+}
+
 namespace {
 
 /// Mounts a device read-only. EROFS as a value: its journal wants replay, which a read-only device does not
@@ -152,9 +163,9 @@ void ThinReader::choose() {
 }
 
 std::unique_ptr<ThinReader::Offline> ThinReader::open_offline() const {
-  ThinPool::Place metadata_file = ThinPool::open_part(home_, options_.metadata_device, "metadata", O_RDONLY);
-  auto [data, data_path] = ThinPool::open_part(home_, options_.data_device, "data", O_RDONLY);
-  require_unattached(metadata_file.file, metadata_file.path, LOCK_SH);
+  ThinPool::Place metadata_file = open_pool_part(home_, options_.metadata_device, "metadata", O_RDONLY);
+  auto [data, data_path] = open_pool_part(home_, options_.data_device, "data", O_RDONLY);
+  lock_pool_file(metadata_file.file, metadata_file.path, LOCK_SH);
   struct stat st;
   if (::fstat(data.get(), &st) != 0) throw_errno("cannot look at `" + data_path + "`");
   ThinMetadata metadata(std::move(metadata_file.file), metadata_file.path);

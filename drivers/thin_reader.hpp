@@ -34,6 +34,10 @@ struct ThinVolume {
 std::string engine_pool_name(const Dir& home);
 std::string engine_device_name(const Dir& home, const LayerId&);
 
+/// Opens a part of a home's pool: the device that the options name, else the home's own file called `name`.
+ThinPool::Place open_pool_part(const std::string& home, const std::string& device, const char* name,
+                               int flags);
+
 /// Reads thin devices without a write to them or to their pool. There are three ways, the first that works is
 /// taken:
 /// - the pool is active (LVM's; or a killed engine's): a thin device is activated on it, read-only;

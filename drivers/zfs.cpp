@@ -1,8 +1,7 @@
 // zfs (moby daemon/graphdriver/zfs):
 //
-//     <parent>/<id>       one filesystem a layer (mountpoint=legacy), a clone of its parent's; its size limit
-//     is
-//                         its `quota`
+//     <parent>/<id>       one filesystem a layer (mountpoint=legacy), a clone of its parent's; its size
+//                         limit is its `quota`
 //     <home>/graph/<id>   where the engine mounts it while it is in use; empty otherwise
 //
 // <parent> is what zfs.fsname names, else the filesystem that the data root lies on. A layer's parent is not
@@ -265,7 +264,8 @@ void Zfs::remove_home() {
       throw Error(
           "the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_ + "`, is not there",
           "import its pool under that name (zpool import), or give the filesystem that name again (zfs "
-          "rename)");
+          "rename); if it is gone for good, remove `" +
+              home_ + "/datasets.json`");
     destroy_all(known());
     if (!record->work.empty()) destroy_work(*record);
   }

@@ -5,7 +5,7 @@
 #include <sys/file.h>
 
 #include "drivers/devicemapper_records.hpp"
-#include "drivers/devicemapper_status.hpp"
+#include "drivers/devicemapper_space.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/process.hpp"
 #include "drivers/sys/volume_mount.hpp"
@@ -47,13 +47,13 @@ TEST_CASE("what is on a device is told before it becomes a part of a pool") {
 TEST_CASE("a pool's file can be read by many, and is written by one alone") {
   HostTree tree{{"/metadata", ""}};
   Fd reader = open_at(tree, "/metadata"), other = open_at(tree, "/metadata");
-  require_unattached(reader, "metadata", LOCK_SH);
-  require_unattached(other, "metadata", LOCK_SH);
+  lock_pool_file(reader, "metadata", LOCK_SH);
+  lock_pool_file(other, "metadata", LOCK_SH);
   CHECK(::flock(open_at(tree, "/metadata").get(), LOCK_EX | LOCK_NB) != 0);
   reader.reset();
   other.reset();
   Fd writer = open_at(tree, "/metadata");
-  require_unattached(writer, "metadata", LOCK_EX);
+  lock_pool_file(writer, "metadata", LOCK_EX);
   CHECK(::flock(open_at(tree, "/metadata").get(), LOCK_SH | LOCK_NB) != 0);
 }
 
