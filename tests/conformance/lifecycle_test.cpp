@@ -23,10 +23,6 @@ namespace {
 constexpr std::size_t kSampleLayers = 5;  // three of images, and a container's two
 constexpr std::size_t kImageLayers = 3;
 
-MigrationState state_of(const SampleHost& host) {
-  return Journal::read(Dir::open(host.migration())).state.value_or(MigrationState::ended);
-}
-
 /// Calls `act` when a run has told that so many layers are done.
 std::function<void(const std::string&)> when_done(std::size_t layers, const std::function<void()>& act) {
   return [layers, act](const std::string& line) {
@@ -63,7 +59,7 @@ TEST_CASE("migrate, verify, and back") {
   CHECK(host.losses(DriverKind::vfs) == "");
   CHECK_FALSE(host.exists("overlay2"));
   CHECK_FALSE(host.exists("image/overlay2"));
-  CHECK(state_of(host) == MigrationState::switched);
+  CHECK(host.state() == MigrationState::switched);
 
   Run again = host.run({"migrate", "--to", "overlay2", "--yes"});
   CHECK(again.code == 11);
@@ -178,7 +174,7 @@ TEST_CASE("killed while staging, a migration is resumed or given up") {
     auto kill_at = when_done(layers, [] { ::_exit(9); });
     REQUIRE(host.run_apart({"migrate", "--to", "vfs", "--yes", "--jobs", "1"}, kill_at) == "killed");
     CHECK(host.damage() == "");
-    CHECK(state_of(host) == MigrationState::staging);
+    CHECK(host.state() == MigrationState::staging);
 
     Run anew = host.run({"migrate", "--to", "vfs", "--yes"});
     CHECK(anew.code == 11);
@@ -281,7 +277,7 @@ TEST_CASE("a signal ends a migration tidily, and it is resumed") {
   CHECK(ended.starts_with("130\n"));
   CHECK_MESSAGE(has(ended, "interrupted\nhint: `drover migrate --resume` finishes it"), ended);
   CHECK(host.damage() == "");
-  CHECK(state_of(host) == MigrationState::staging);
+  CHECK(host.state() == MigrationState::staging);
   check_done(host.run({"migrate", "--resume", "--yes"}));
   CHECK(host.losses(DriverKind::vfs) == "");
 }

@@ -119,7 +119,7 @@ TEST_CASE("a damaged layer is found, named, and carried only when that is asked 
   Run refused = host.run({"migrate", "--to", "vfs", "--yes"});
   CHECK(refused.code == 12);
   CHECK(has(message_of(refused), "is damaged in the source already: "));
-  CHECK(state_of(host) == MigrationState::staging);
+  CHECK(host.state() == MigrationState::staging);
   check_done(host.run({"rollback", "--yes"}));
 
   Run forced = host.run({"migrate", "--to", "vfs", "--yes", "--force"});
@@ -146,7 +146,7 @@ TEST_CASE("what has come into being since the switch is told, and not written ov
   CHECK(blocked.code == 1);
   CHECK(has(message_of(blocked), "`" + host.root() + "/overlay2` has come into being since the switch"));
   CHECK(host.losses(DriverKind::vfs) == "");
-  CHECK(state_of(host) == MigrationState::switched);
+  CHECK(host.state() == MigrationState::switched);
   REQUIRE(::rmdir(host.path("overlay2").c_str()) == 0);
   check_done(host.run({"rollback", "--yes"}));
   CHECK(host.damage() == "");

@@ -89,6 +89,10 @@ std::string SampleHost::migration() const {
   return entries.empty() ? "" : path("drover/" + entries.front().name);
 }
 
+MigrationState SampleHost::state() const {
+  return Journal::read(Dir::open(migration())).state.value_or(MigrationState::ended);
+}
+
 std::string SampleHost::damage() const {
   std::string found;
   for (const char* part : {"overlay2", "image/overlay2", "containers"}) {

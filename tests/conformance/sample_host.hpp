@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "detect/data_root.hpp"
+#include "migrate/journal.hpp"
 #include "migrate/store.hpp"
 #include "tests/conformance/drivers_under_test.hpp"
 #include "tests/support/run_drover.hpp"
@@ -31,6 +32,8 @@ class SampleHost {
   void write_config(const std::string& text) const;
   /// The migration's folder in the data root; empty if there is none.
   std::string migration() const;
+  /// What that migration's journal says; `ended` if it says nothing.
+  MigrationState state() const;
 
   /// Docker's records of the sample, while it is under overlay2.
   Inventory inventory() const;
