@@ -29,7 +29,7 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
     return log_note("the migration to " + to + " is given up and its copy removed; " + from +
                     " was never touched");
   log_note("the data root goes back to " + from + " as it was before the migration; what was changed under " +
-           to + " since is given up");
+           to + " since is given up, and so is build cache made since");
   if (!made.containers.empty()) log_note("containers made since: " + some_of(made.containers));
   if (!made.images.empty()) log_note("images made since: " + some_of(made.images));
 }

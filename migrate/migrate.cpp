@@ -145,6 +145,8 @@ MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, 
   progress.phase("copying and proving Docker's records");
   stage_records(dir, found.inventory, found.plan.to, folder.dir());
   prove_records(dir, found.inventory, found.plan.to, folder.dir());
+  stage_build_records(dir, folder.dir());
+  prove_build_records(dir, folder.dir());
   folder.dir().sync_fs();
   Switch(dir, folder).prepare();
   progress.phase("switching to " + std::string(driver_name(found.plan.to)));

@@ -17,6 +17,7 @@ constexpr const char* kFolder = "drover";
 constexpr const char* kPlan = "plan.json";
 constexpr const char* kJournal = "journal";
 constexpr std::size_t kPlanLimit = 1 << 20;
+constexpr int kVersion = 2;  // of what the folder holds and where
 
 using Json = nlohmann::ordered_json;
 
@@ -53,7 +54,7 @@ HomeSettings parse_settings(const Json& json, const char* key) {
 }
 
 std::string text_of(const MigrationRecord& record) {
-  Json json{{"version", 1},
+  Json json{{"version", kVersion},
             {"from", driver_name(record.from)},
             {"to", driver_name(record.to)},
             {"config", record.config_path},
@@ -70,7 +71,8 @@ MigrationRecord parse_record(const std::string& text) {
     auto found = json.find(key);
     return found != json.end() && found->is_string() ? found->get<std::string>() : "";
   };
-  if (!json.is_object() || json.value("version", Json()) != 1) throw Error("is of another version of drover");
+  if (!json.is_object() || json.value("version", Json()) != kVersion)
+    throw Error("is of another version of drover");
   const DriverEntry *from = find_driver(string_at("from")), *to = find_driver(string_at("to"));
   MigrationRecord record;
   record.config_path = string_at("config");

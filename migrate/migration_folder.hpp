@@ -42,8 +42,9 @@ std::string next_step(MigrationState);
 ///     journal          what was done
 ///     home/            the target's home while it is built
 ///     image/           the records for the target while they are made: image/<to>
-///     containers/      the containers' folder that is not in force: first the new one, then the old one
-///     kept/            what was put aside: home, image, the engine's configuration
+///     containers/      the containers' folder of the new setup, unless that is in force
+///     buildkit/        likewise: the build cache's records
+///     kept/            what was put aside: home, image, containers, buildkit, the engine's configuration
 ///
 /// One drover at a time has it: the folder is locked (flock) as long as this lives.
 class MigrationFolder {

@@ -30,7 +30,8 @@ struct TargetFacts {
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
   std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
   bool size_limits = false;   ///< a layer can have a limit of its size
-  /// What is copied whatever the drivers are: Docker's records, and the containers' folders with their logs.
+  /// What is copied whatever the drivers are: Docker's records, the containers' folders with their logs, and
+  /// the build cache's records.
   std::uint64_t record_bytes = 0, record_inodes = 0;
 };
 

@@ -9,6 +9,8 @@
 #include "drivers/sys/printable.hpp"
 #include "drivers/sys/size_text.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/store_parts.hpp"
 #include "migrate/survey.hpp"
 
 namespace drover {
@@ -161,11 +163,12 @@ TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, 
   LayerFacts records = measure_tree(image);
   facts.record_bytes = records.bytes;
   facts.record_inodes = records.entries;
-  if (auto containers = dir.try_sub("containers")) {
-    LayerFacts own = measure_tree(*containers);
-    facts.record_bytes += own.bytes;
-    facts.record_inodes += own.entries;
-  }
+  for (const char* copied : {kContainers, kBuildRecords})
+    if (auto folder = dir.try_sub(copied)) {
+      LayerFacts own = measure_tree(*folder);
+      facts.record_bytes += own.bytes;
+      facts.record_inodes += own.entries;
+    }
   // The records are copied on the data root's filesystem wherever the layers go.
   if (space && backing.free_bytes < facts.record_bytes)
     throw Error("not enough space on the filesystem of `" + root.path + "`: Docker's records need " +
@@ -227,8 +230,8 @@ void refuse_mounts(const DataRoot& root, DriverKind from, DriverKind to) {
     if (!mount.target.starts_with(root.path + "/")) continue;
     std::string below = mount.target.substr(root.path.size() + 1);
     std::string top = below.substr(0, below.find('/'));
-    if (top != driver_name(from) && top != driver_name(to) && top != "image" && top != "containers" &&
-        top != "drover")
+    if (top != driver_name(from) && top != driver_name(to) && top != kImage && top != kContainers &&
+        top != kBuildRecords && top != "drover")
       continue;
     std::string what =
         "`" + printable(mount.target) + "` is mounted, so that `" + root.path + "/" + top + "` ";
@@ -253,6 +256,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
+  store::records_dir(dir, kBuildRecords);  // throws for a symlink, which would be left behind
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
   found.new_config =

@@ -67,6 +67,21 @@ void stage_records(const Dir& data_root, const Inventory& inventory, DriverKind 
     with_context("container " + display_name(record), [&] { set_driver(containers.sub(id), to); });
 }
 
+void stage_build_records(const Dir& data_root, const Dir& folder) {
+  if (auto there = data_root.try_sub(kBuildRecords)) return copy_folder(*there, folder, kBuildRecords);
+  // In place of none as well, so that what an engine makes there under either setup is told from the other's.
+  folder.remove_tree(kBuildRecords);
+  folder.make_dir(kBuildRecords, 0711);
+}
+
+void prove_build_records(const Dir& data_root, const Dir& folder) {
+  Dir copy = folder.sub(kBuildRecords);
+  if (auto there = data_root.try_sub(kBuildRecords))
+    compare_folders(*there, copy);
+  else if (!copy.list().empty())
+    differs("`" + copy.path() + "`");
+}
+
 void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind to, const Dir& folder) {
   compare_folders(source_records(data_root, inventory.driver), folder.sub(kImage));
   Dir before = data_root.sub(kContainers), after = folder.sub(kContainers);

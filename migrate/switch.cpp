@@ -1,7 +1,9 @@
 #include "migrate/switch.hpp"
 
 #include <linux/fs.h>
-#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
@@ -13,13 +15,12 @@ namespace drover {
 namespace {
 
 constexpr const char* kHome = "home";
-// The inode of the containers' folder that was in force at first: an exchange leaves both names as they were,
-// so that only this tells which is which.
-constexpr const char* kInode = "containers-inode";
-// The one that was in force, in the course of an exchange on a filesystem that has no exchange.
-constexpr const char* kContainersAside = "containers-aside";
 constexpr const char* kPreviousHome = "previous-home";
 constexpr const char* kPreviousImage = "previous-image";
+// What both setups have under one name. A twin is in the migration's folder as long as it is not in force,
+// and the old one in `kept/` as long as the twin is: the names alone tell how far the switch is, in a copy of
+// the data root, too.
+constexpr const char* kTwins[] = {kContainers, kBuildRecords};
 
 void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
                     unsigned flags = RENAME_NOREPLACE) {
@@ -42,19 +43,17 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  kept_.write_atomic(kInode, std::to_string(root_.stat(kContainers).st_ino), 0600, ::geteuid(), ::getegid());
   folder_.dir().sync();
 }
 
 void Switch::forward() {
   const Dir& folder = folder_.dir();
   config_.hold();
-  settle_exchange();
   put_in_place(folder, kImage, image_, to_, kPreviousImage);
   if (folder.exists(kHome)) settle_target();
   put_in_place(folder, kHome, root_, to_, kPreviousHome);
   target_at(root_.path_of(to_))->release();
-  if (containers_are_old()) exchange_containers();
+  for (const char* twin : kTwins) put_in_place(folder, twin, root_, twin, twin);
   config_.set_new();
   step("the configuration names " + to_);
   put_aside(root_, from_, kHome);
@@ -65,11 +64,15 @@ void Switch::forward() {
 
 bool Switch::is_untouched() const {
   const Dir& folder = folder_.dir();
-  return containers_are_old() && folder.exists(kImage) && folder.exists(kHome) && !config_.is_held();
+  for (const char* twin : kTwins)
+    if (!folder.exists(twin) || kept_.exists(twin)) return false;
+  return folder.exists(kImage) && folder.exists(kHome) && !config_.is_held();
 }
 
 void Switch::require_way_forward() const {
-  if (containers_are_old() && !config_.is_held())
+  bool all_new = std::none_of(std::begin(kTwins), std::end(kTwins),
+                              [&](const char* twin) { return folder_.dir().exists(twin); });
+  if (!all_new && !config_.is_held())
     throw Error(
         ExitCode::in_use,
         "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
@@ -85,17 +88,22 @@ void Switch::require_way_back() const {
   };
   require_absent(kHome, root_);
   require_absent(kImage, image_);
+  for (const char* twin : kTwins)
+    if (folder_.dir().exists(twin)) require_free(root_, twin, twin);
 }
 
 void Switch::backward() {
   require_way_back();
   const Dir& folder = folder_.dir();
   config_.hold();
-  settle_exchange();
   restore(kImage, image_, from_);
   if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
-  if (!containers_are_old()) exchange_containers();
+  for (const char* twin : kTwins) {
+    // Where the new one is lost, the old one must not be taken for it after a cut.
+    if (!folder.exists(twin) && !root_.exists(twin)) folder.make_dir(twin, 0700);
+    take_back(root_, twin, folder, twin, twin);
+  }
   config_.set_old();
   step("the configuration names " + from_);
   take_back(root_, to_, folder, kHome, kPreviousHome);
@@ -108,9 +116,17 @@ void Switch::backward() {
 void Switch::put_in_place(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
                           const std::string& previous) {
   if (!from.exists(name)) return;
+  require_free(to, as, previous);
   if (to.exists(as)) rename_durably(to, as, kept_, previous);
   rename_durably(from, name, to, as);
   step("`" + to.path_of(as) + "` is in place");
+}
+
+/// What was in the way is put aside already, and something has come into its place since.
+void Switch::require_free(const Dir& in, const std::string& name, const std::string& kept) const {
+  if (in.exists(name) && kept_.exists(kept))
+    throw Error("`" + in.path_of(name) + "` has come into being during the switch, and is in the way",
+                "was an engine started? Move it elsewhere, then try again");
 }
 
 void Switch::take_back(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
@@ -160,42 +176,6 @@ void Switch::claim_layers(Driver& home) {
   }
   home.claim({own.begin(), own.end()});
   step("the home knows its layers");
-}
-
-bool Switch::containers_are_old() const {
-  // Where an exchange was cut off after its first step, the one that was in force is in force again soon.
-  bool cut = folder_.dir().exists(kContainersAside) && folder_.dir().exists(kContainers);
-  struct stat in_force = cut ? folder_.dir().stat(kContainersAside) : root_.stat(kContainers);
-  return std::to_string(in_force.st_ino) == kept_.read(kInode);
-}
-
-/// Of the three steps of an exchange, the first alone is taken back, and the second is gone on with.
-void Switch::settle_exchange() {
-  const Dir& folder = folder_.dir();
-  if (!folder.exists(kContainersAside)) return;
-  if (!folder.exists(kContainers)) {
-    rename_durably(folder, kContainersAside, folder, kContainers);
-    return;
-  }
-  if (root_.exists(kContainers))
-    throw Error(
-        "`" + root_.path_of(kContainers) + "` has come into being during the switch, and is in the way",
-        "was an engine started? Move it elsewhere, then try again");
-  rename_durably(folder, kContainersAside, root_, kContainers);
-}
-
-void Switch::exchange_containers() {
-  const Dir& folder = folder_.dir();
-  try {
-    rename_durably(root_, kContainers, folder, kContainers, RENAME_EXCHANGE);
-  } catch (const SystemError& e) {
-    if (e.number() != EINVAL) throw;
-    // Three steps, during which the configuration is on hold.
-    rename_durably(root_, kContainers, folder, kContainersAside);
-    rename_durably(folder, kContainers, root_, kContainers);
-    settle_exchange();
-  }
-  step("`" + root_.path_of(kContainers) + "` is exchanged");
 }
 
 void Switch::step(const std::string& what) {

@@ -13,8 +13,9 @@ namespace drover {
 /// goes on where it was cut. From the first step that an engine could stumble over to the last, the engine's
 /// configuration is on hold.
 ///
-/// Forward: hold · the records into place · the home into place · `containers/` exchanged with its twin · the
-/// new configuration · the old home and records put aside. Backward: the same in reverse. A driver whose
+/// Forward: hold · the records into place · the home into place · the twins of `containers/` and `buildkit/`
+/// into place · the new configuration · the old home and records put aside. Backward: the same in reverse. A
+/// driver whose
 /// layers lie outside of its home gives them the engine's names before the home goes into place, and writes
 /// down which are its own when the home is out of it.
 class Switch {
@@ -45,9 +46,7 @@ class Switch {
   std::unique_ptr<Driver> source_at(const std::string& home) const;
   void settle_target();
   void claim_layers(Driver& home);
-  bool containers_are_old() const;
-  void exchange_containers();
-  void settle_exchange();
+  void require_free(const Dir& in, const std::string& name, const std::string& kept) const;
   void step(const std::string& what);
 
   const Dir& root_;

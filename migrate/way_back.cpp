@@ -2,7 +2,8 @@
 
 #include "detect/engine_config.hpp"
 #include "drivers/sys/error.hpp"
-#include "migrate/store.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/store_parts.hpp"
 #include "migrate/switch.hpp"
 
 namespace drover {
@@ -22,20 +23,51 @@ void require_finished(MigrationState state) {
     throw Error("the migration is not finished: it is " + std::string(state_name(state)), next_step(state));
 }
 
+/// Throws Error unless each container that was moved is in force as one of the new driver, or was removed
+/// with the engine, which lets go of its writable layer before it removes its folder.
+void require_containers(const Dir& root, const MigrationFolder& folder, const std::string& hint) {
+  const MigrationRecord& record = folder.record();
+  std::string from(driver_name(record.from)), to(driver_name(record.to));
+  for (const char* twin : {kContainers, kBuildRecords})
+    if (folder.dir().exists(twin))
+      throw Error(
+          "`" + root.path_of(twin) + "` is not the new one, which is still in `" + folder.dir().path() + "`",
+          hint);
+  auto kept = folder.dir().try_sub("kept");
+  if (!kept) return;
+  auto layers = root.sub(kImage).sub(to).try_sub("layerdb");
+  auto mounts = layers ? layers->try_sub("mounts") : std::nullopt;
+  store::ContainerDb now = store::read_containers(root);
+  for (const auto& [id, old] : store::read_containers(*kept).containers) {
+    if (find_driver(old.record.driver) != &driver_entry(record.from) || now.damaged.contains(id)) continue;
+    auto found = now.containers.find(id);
+    if (found == now.containers.end() ? mounts && mounts->exists(id)
+                                      : found->second.record.driver == old.record.driver)
+      throw Error(
+          ExitCode::proof_failed,
+          "container " + display_name(old.record) +
+              (found == now.containers.end()
+                   ? " is not in `" + root.path_of(kContainers) + "`, though its writable layer is there"
+                   : " is still one of " + from + " in `" + root.path_of(kContainers) + "`"),
+          hint);
+  }
+}
+
 }  // namespace
 
 MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder) {
   MadeSince made;
   if (folder.state() != MigrationState::switched) return made;
   Inventory now = read_inventory(Dir::open(root.path), folder.record().to, nullptr);
-  auto old_containers = names_in(folder.dir().try_sub("containers"));
-  for (const auto& [id, container] : now.containers)
-    if (!old_containers.contains(id)) made.containers.push_back(display_name(container));
-  std::set<std::string> old_images;
-  if (auto kept = folder.dir().try_sub("kept"))
+  std::set<std::string> old_containers, old_images;
+  if (auto kept = folder.dir().try_sub("kept")) {
+    old_containers = names_in(kept->try_sub("containers"));
     if (auto image = kept->try_sub("image"))
       if (auto database = image->try_sub("imagedb"))
         if (auto content = database->try_sub("content")) old_images = names_in(content->try_sub("sha256"));
+  }
+  for (const auto& [id, container] : now.containers)
+    if (!old_containers.contains(id)) made.containers.push_back(display_name(container));
   for (const auto& [id, image] : now.images)
     if (!old_images.contains(id)) made.images.push_back(display_name(image));
   return made;
@@ -74,6 +106,7 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   };
   require(dir);
   require(dir.sub("image"));
+  require_containers(dir, folder, only_copy);
   auto home = driver_entry(record.to).open(root.path + "/" + to, record.to_home);
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
     if (problem.fatal)

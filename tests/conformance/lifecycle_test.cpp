@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "drivers/clone_tree.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "migrate/journal.hpp"
 #include "migrate/verify.hpp"
@@ -114,6 +115,12 @@ TEST_CASE("the old data is not deleted where it may be the only copy") {
       {[](const SampleHost& h) { Dir::open(h.root()).remove_tree("vfs"); }, "/vfs` is missing"},
       {[](const SampleHost& h) { Dir::open(h.path("image")).remove_tree("vfs"); }, "/image/vfs` is missing"},
       {[](const SampleHost& h) { Dir::open(h.path("vfs/dir")).clear(); }, "the store of vfs is damaged: "},
+      {[](const SampleHost& h) {
+         std::string kept = h.migration() + "/kept/containers";
+         Dir::open(h.root()).remove_tree("containers");
+         clone_tree(Dir::open(kept), Dir::open(h.root()).make_path("containers", 0710), false);
+       },
+       "container worker is still one of overlay2 in `"},
       {[](const SampleHost& h) { h.write_config("{\"storage-driver\": \"overlay2\"}"); },
        "the engine does not use vfs but overlay2"},
   };
@@ -129,6 +136,37 @@ TEST_CASE("the old data is not deleted where it may be the only copy") {
     check_done(host.run({"rollback", "--yes"}));
     if (loss.message.find("does not use") == std::string::npos) CHECK(host.damage() == "");
   }
+}
+
+TEST_CASE("the build cache's records come along as a copy, and back as they were") {
+  SampleHost host(filesystem("ext4"));
+  Dir buildkit = Dir::open(host.root()).make_path("buildkit", 0711);
+  buildkit.write_new("snapshots.db", "as it was", 0600);
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  Dir copy = Dir::open(host.path("buildkit"));
+  CHECK(copy.stat().st_ino != buildkit.stat().st_ino);
+  CHECK((copy.stat().st_mode & 07777) == 0711);
+  CHECK(copy.read("snapshots.db") == "as it was");
+  copy.write_atomic("snapshots.db", "by the engine", 0600);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(Dir::open(host.path("buildkit")).stat().st_ino == buildkit.stat().st_ino);
+  CHECK(buildkit.read("snapshots.db") == "as it was");
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  check_done(host.run({"commit", "--yes"}));
+  CHECK(Dir::open(host.path("buildkit")).read("snapshots.db") == "as it was");
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("containers that the engine has removed do not keep a commit") {
+  SampleHost host(filesystem("ext4"));
+  std::string id = host.inventory().containers.begin()->first;
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  Dir::open(host.path("containers")).remove_tree(id);
+  Run early = host.run({"commit", "--yes"});
+  CHECK(early.code == 12);
+  CHECK_MESSAGE(has(message_of(early), "container worker is not in `"), early.err);
+  Dir::open(host.path("image/vfs/layerdb/mounts")).remove_tree(id);
+  check_done(host.run({"commit", "--yes"}));
 }
 
 TEST_CASE("what the engine would not start with is refused before anything is done") {

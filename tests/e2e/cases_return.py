@@ -1,6 +1,8 @@
 """The way back, and giving up the way back."""
 import os
 
+BUILD = b"FROM base:1\nRUN echo by buildkit >/later\nRUN echo more >>/later\n"
+
 
 def rollback(bench, source, target):
     """After a switch and a life under the new driver, everything is as it was, the config's bytes too."""
@@ -15,6 +17,7 @@ def rollback(bench, source, target):
     bench.engine.docker("start", "edits")
     bench.engine.docker("wait", "edits")
     bench.engine.docker("rm", "unchanged")
+    build_with_buildkit(bench, "later:kit")
     bench.engine.stop()
     bench.drover("rollback", "--yes")
     if bench.config_bytes() != config:
@@ -25,6 +28,18 @@ def rollback(bench, source, target):
         os.path.join(bench.place.root, "drover"),
     )
     bench.check_all(bench.before, bench.driver)
+    bench.engine.start()
+    build_with_buildkit(bench, "again:kit")
+    bench.engine.docker("builder", "prune", "-af")
+    bench.engine.stop()
+
+
+def build_with_buildkit(bench, tag):
+    """The cache must name no layer that is not there: what it has of this build is made under another driver."""
+    bench.engine.docker("build", "--network", "none", "-t", tag, "-", input_bytes=BUILD, buildkit=True)
+    shown = bench.engine.docker("run", "--rm", "--network", "none", tag, "cat", "/later")
+    if shown != "by buildkit\nmore\n":
+        raise AssertionError("the image that was built shows %r" % shown)
 
 
 def round_trip(bench, source, over):

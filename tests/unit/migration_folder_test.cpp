@@ -39,7 +39,7 @@ struct Root {
 std::string in_state(const std::string& name) { return R"({"event":"state","name":")" + name + "\"}\n"; }
 
 constexpr const char* kPlan =
-    R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "storage_opts": [], "force": false,)"
+    R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c", "storage_opts": [], "force": false,)"
     R"( "from_home": {"uid": 0, "gid": 0, "storage_opts": []}, "to_home": {"uid": 0, "gid": 0}})";
 
 void check_record(const MigrationRecord& record) {
@@ -158,16 +158,16 @@ TEST_CASE("a damaged plan is an error as long as its migration is open") {
       {"", "is of another version of drover"},
       {"{", "is of another version of drover"},
       {"[]", "is of another version of drover"},
-      {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c"})",
+      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c"})",
        "is of another version of drover"},
-      {R"({"version": 1, "from": "overlay9", "to": "vfs", "config": "/c"})", "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "config": "/c"})", "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "to": ["vfs"], "config": "/c"})", "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "c"})", "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c"})", "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": -1, "gid": 0}})",
+      {R"({"version": 2, "from": "overlay9", "to": "vfs", "config": "/c"})", "is damaged"},
+      {R"({"version": 2, "from": "overlay2", "config": "/c"})", "is damaged"},
+      {R"({"version": 2, "from": "overlay2", "to": ["vfs"], "config": "/c"})", "is damaged"},
+      {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "c"})", "is damaged"},
+      {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c"})", "is damaged"},
+      {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": -1, "gid": 0}})",
        "is damaged"},
-      {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": 0, "gid": 0},)"
+      {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": 0, "gid": 0},)"
        R"( "to_home": {"uid": 4294967296, "gid": 0}})",
        "is damaged"},
   };

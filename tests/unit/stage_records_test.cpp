@@ -117,6 +117,24 @@ TEST_CASE("whatever differs in the copy is found") {
   CHECK_MESSAGE(fault.find(says) != std::string::npos, fault);
 }
 
+TEST_CASE("the build cache's records are copied, and none are an empty folder") {
+  HostTree tree, folder;
+  Dir root = Dir::open(tree.root()), dir = Dir::open(folder.root());
+  folder.write("/buildkit/left", "over");
+  stage_build_records(root, dir);
+  prove_build_records(root, dir);
+  CHECK(folder.names("/buildkit").empty());
+  folder.write("/buildkit/extra", "");
+  CHECK_THROWS_AS(prove_build_records(root, dir), Error);
+  tree.write("/buildkit/cache.db", "1234");
+  tree.write("/buildkit/content/blobs/sha256/x", "blob");
+  stage_build_records(root, dir);
+  prove_build_records(root, dir);
+  CHECK(folder.names("/buildkit") == std::vector<std::string>{"cache.db", "content"});
+  folder.write("/buildkit/cache.db", "1243");
+  CHECK_THROWS_AS(prove_build_records(root, dir), Error);
+}
+
 TEST_CASE("the driver is the one word that changes in a container's configuration") {
   CHECK(
       config_for_driver(R"({ "ID":"x",  "Driver" : "aufs","n": 1.50, "u":"\u00e9"})", DriverKind::overlay2) ==
