@@ -68,7 +68,10 @@ Json status_json(const HostReport& host) {
 Json store_json(const StoreSummary& store) {
   Json problems = Json::array();
   for (const auto& problem : store.problems)
-    problems.push_back({{"what", problem.what}, {"concerns", problem.concerns}, {"fatal", problem.fatal}});
+    problems.push_back({{"what", problem.what},
+                        {"concerns", problem.concerns},
+                        {"fatal", problem.fatal},
+                        {"fix", problem.fix}});
   return {{"driver", store.driver},
           {"active", store.active},
           {"images", nullable(store.images)},

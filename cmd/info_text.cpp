@@ -106,7 +106,11 @@ void print_stores(std::ostream& out, InfoLines& lines,
   for (const auto& s : stores)
     for (const auto& problem : s.problems)
       lines.line(
-          1, (problem.fatal ? "Damaged: " : "Ignored by the engine: ") + s.driver,
+          1,
+          (!problem.fatal        ? "Ignored by the engine: "
+           : problem.fix.empty() ? "Damaged: "
+                                 : "Not Readable: ") +
+              s.driver,
           problem.what + (problem.concerns.empty() ? "" : " (needed by " + join(problem.concerns) + ")"));
 }
 

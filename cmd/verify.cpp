@@ -39,7 +39,7 @@ Json findings_json(const std::vector<LayerFinding>& findings) {
 void print_json_report(Context& context, const DataRoot& root, const VerifyReport& report) {
   Json problems = Json::array();
   for (const StoreProblem& p : report.problems)
-    problems.push_back({{"what", p.what}, {"concerns", p.concerns}, {"fatal", p.fatal}});
+    problems.push_back({{"what", p.what}, {"concerns", p.concerns}, {"fatal", p.fatal}, {"fix", p.fix}});
   print_json(context.out, {{"schema", 1},
                            {"data_root", root.path},
                            {"driver", driver_name(report.driver)},
@@ -71,7 +71,11 @@ void print_text_report(Context& context, const DataRoot& root, const VerifyRepor
   lines.line(1, "Writable Layers",
              human_count(report.walked) + " readable (no digest tells what is in them)");
   for (const StoreProblem& p : report.problems)
-    lines.line(1, p.fatal ? "Damaged" : "Ignored by the engine", p.what + concerned(p.concerns));
+    lines.line(1,
+               !p.fatal        ? "Ignored by the engine"
+               : p.fix.empty() ? "Damaged"
+                               : "Not Readable",
+               p.what + concerned(p.concerns));
   for (const LayerFinding& f : report.damaged)
     lines.line(1, "Damaged", "layer " + short_id(f.layer) + ": " + f.detail + concerned(f.concerns));
   for (const LayerFinding& f : report.not_provable)

@@ -8,6 +8,7 @@
 #include "detect/data_root.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/symlink.hpp"
 
 namespace drover {
 
@@ -41,6 +42,10 @@ bool lock(const Fd& file, int kind, const std::string& data_root) {
 }  // namespace
 
 std::optional<EngineLock> EngineLock::try_take(const std::string& data_root) {
+  if (auto root = Dir::try_open(data_root))
+    if (auto link = find_symlink(*root, std::string(kFolder) + "/" + kFile))
+      throw Error("`" + link->path + "` is a symlink, behind which an engine could be at work unseen",
+                  link->fix());
   auto file = open_lock_file(data_root);
   if (!file) file = make_lock_file(data_root);
   if (!lock(*file, LOCK_EX, data_root)) return std::nullopt;

@@ -41,6 +41,9 @@ class Aufs : public Driver {
 
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/layers"); }
   bool contains(const LayerId& id) const override;
+  std::optional<Symlink> symlink_to(const LayerId& id) const override {
+    return find_symlink_in(home_, {"layers/" + id, "diff/" + id});
+  }
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId& id) const override {
     require_layer_id(id);

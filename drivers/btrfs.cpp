@@ -30,6 +30,9 @@ class Btrfs : public Driver {
     auto dir = Dir::try_open(home_ + "/subvolumes");
     return dir && is_layer_id(id) && dir->try_sub(id);
   }
+  std::optional<Symlink> symlink_to(const LayerId& id) const override {
+    return find_symlink_in(home_, {"subvolumes/" + id});
+  }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId& id) const override {
     require_layer_id(id);

@@ -77,6 +77,9 @@ class Devicemapper : public Driver {
     auto record = read_device_record(*records, id);
     return record && !record->deleted;
   }
+  std::optional<Symlink> symlink_to(const LayerId& id) const override {
+    return find_symlink_in(home_, {kRecords + ("/" + id)});
+  }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId&) const override;
 

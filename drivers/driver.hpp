@@ -9,6 +9,8 @@
 
 #include "drivers/marks.hpp"
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/symlink.hpp"
 
 namespace drover {
 
@@ -110,6 +112,8 @@ class Driver {
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
   virtual bool contains(const LayerId&) const = 0;
+  /// The symlink, if any, that an engine would follow to this layer's files and drover does not.
+  virtual std::optional<Symlink> symlink_to(const LayerId&) const { return std::nullopt; }
   /// The layer and, for deltas, all it stands on, nearest first: together they show what the layer shows. A
   /// delta may stand on another layer than its parent, and then holds all changes since that one. Throws
   /// Error if the home contradicts itself.

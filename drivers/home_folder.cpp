@@ -33,6 +33,14 @@ void require_layer_id(const LayerId& id) {
   if (!is_layer_id(id)) throw Error("`" + id + "` is no layer ID");
 }
 
+std::optional<Symlink> find_symlink_in(const std::string& home, std::initializer_list<std::string> paths) {
+  auto dir = Dir::try_open(home);
+  if (dir)
+    for (const std::string& path : paths)
+      if (auto link = find_symlink(*dir, path)) return link;
+  return std::nullopt;
+}
+
 std::vector<LayerId> layer_ids_in(const std::string& folder) {
   std::vector<LayerId> found;
   if (auto dir = Dir::try_open(folder))

@@ -1,6 +1,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +27,9 @@ std::string name_of(const std::string& home);
 
 /// Throws Error unless `id` is a layer ID.
 void require_layer_id(const LayerId& id);
+
+/// The first symlink on any of these paths in a home.
+std::optional<Symlink> find_symlink_in(const std::string& home, std::initializer_list<std::string> paths);
 
 /// The entries of a folder (nothing if it is absent) whose names are layer IDs.
 std::vector<LayerId> layer_ids_in(const std::string& folder);

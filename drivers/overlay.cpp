@@ -37,6 +37,9 @@ class Overlay : public Driver {
 
   std::vector<LayerId> layers() const override { return layer_ids_in(home_); }
   bool contains(const LayerId&) const override;
+  std::optional<Symlink> symlink_to(const LayerId& id) const override {
+    return find_symlink_in(home_, {id + "/root", id + "/upper"});
+  }
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId&) const override;
   void make_home() override { ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid); }

@@ -49,6 +49,10 @@ bool OverlayHome::contains(const LayerId& id) const {
   return layer && layer->try_sub("diff");
 }
 
+std::optional<Symlink> OverlayHome::symlink_to(const LayerId& id) const {
+  return find_symlink_in(home_, {id + "/diff", "l"});
+}
+
 Dir OverlayHome::layer_dir(const LayerId& id) const {
   require_layer_id(id);
   return Dir::open(home_).sub(id);

@@ -25,6 +25,7 @@ class OverlayHome : public Driver {
   }
   std::vector<LayerId> layers() const override;
   bool contains(const LayerId&) const override;
+  std::optional<Symlink> symlink_to(const LayerId& id) const override;
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId&) const override;
   std::vector<std::string> remarks(const LayerId&) const override;

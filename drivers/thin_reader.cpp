@@ -82,7 +82,15 @@ std::string engine_pool_name(const Dir& home) { return engine_device_name(home, 
 ThinPool::Place open_pool_part(const std::string& home, const std::string& device, const char* name,
                                int flags) {
   if (device.empty()) {
-    Dir files = Dir::open(home).sub("devicemapper");
+    Dir above = Dir::open(home);
+    if (auto there = above.try_sub("devicemapper"); !there || !there->exists(name))
+      throw Error(ExitCode::not_usable,
+                  "the layers of `" + home +
+                      "` are in a thin pool that no storage-opt names, and its folder `" +
+                      "devicemapper` has no pool's `" + name + "`",
+                  "name the pool as the engine that made it did, in daemon.json: \"storage-opts\": "
+                  "[\"dm.thinpooldev=/dev/mapper/NAME\"] (dmsetup ls --target thin-pool)");
+    Dir files = above.sub("devicemapper");
     return {files.open_file(name, flags), files.path_of(name)};
   }
   Fd file(::open(device.c_str(), flags | O_CLOEXEC));

@@ -54,8 +54,8 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
                                     const HomeSettings& settings) {
   if (!driver_entry(from).open)
     throw Error("drover cannot read the layers of " + name_of(from) + " yet", "nothing was changed");
-  auto image = dir.try_sub("image");
-  if (!image || !image->try_sub(driver_name(from)))
+  auto image = store::records_dir(dir, kImage);
+  if (!image || !store::records_dir(*image, driver_name(from)))
     throw Error("`" + root.path + "` has no records of " + name_of(from) + " (image/" + name_of(from) + ")",
                 "`drover info` lists the stores that are there");
   auto home = dir.try_stat(driver_name(from));
@@ -63,7 +63,7 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
     throw Error("`" + root.path + "/" + name_of(from) + "` is no directory but " +
                     (S_ISLNK(home->st_mode) ? "a symlink" : "a file") +
                     ", and drover follows none in a data root",
-                "put the directory itself in its place, or mount it there, and try again");
+                "put the directory itself in its place, and try again");
   return driver_entry(from).open(root.path + "/" + name_of(from), settings);
 }
 
@@ -121,17 +121,19 @@ void refuse_reluctant_target(const DataRoot& root, DriverKind to, const HomeSett
 }
 
 void refuse_damage(const std::vector<StoreProblem>& problems) {
-  std::string first;
+  std::string first, fix;
   std::size_t count = 0;
   for (const StoreProblem& problem : problems) {
     if (!problem.fatal || count++ > 0) continue;
     first = problem.what;
+    fix = problem.fix;
     for (std::size_t i = 0; i < problem.concerns.size(); ++i)
       first += (i ? ", " : " (needed by ") + problem.concerns[i];
     if (!problem.concerns.empty()) first += ")";
   }
   if (count == 0) return;
   if (count > 1) first += "; and " + std::to_string(count - 1) + " more";
+  if (!fix.empty()) throw Error("cannot read Docker's records as they are: " + first, fix);
   throw Error("Docker's records are damaged: " + first,
               "`drover verify` lists all damage; remove what uses it with the engine, then try again");
 }
@@ -219,7 +221,7 @@ Dir open_data_root_for_change(const DataRoot& root) {
             ": it is a rootless engine's, whose layers carry marks and owners of their own, and drover "
             "does not move those yet",
         "nothing was changed");
-  if (!dir->try_sub("image") && !dir->try_sub("drover"))
+  if (!store::records_dir(*dir, kImage) && !dir->try_sub("drover"))
     throw Error("`" + root.path + "` is no engine's data root: it has no folder `image`",
                 "name the engine's with --data-root; `docker info` shows it as Docker Root Dir");
   return std::move(*dir);

@@ -58,6 +58,7 @@ struct StoreProblem {
   /// It costs a container, a tagged image or one that the engine shows. False: the engine passes over it
   /// without a word to its user, and nothing is lost by going on.
   bool fatal = true;
+  std::string fix = {};  ///< where nothing is damaged but drover cannot read it as it is: what to do about it
 };
 
 /// What the engine loads from the records. Where no problem is fatal, all of it hangs together: each layer's

@@ -10,7 +10,7 @@ namespace {
 
 /// What is wrong with one layer, and who stands on it.
 struct Fault {
-  std::string what;
+  std::string what, fix;
   bool stops_engine = false;  ///< a cycle: dockerd 20.10 follows it until its memory ends
   bool visible = false;       ///< the engine shows one of those, or the user gave it a name
   enum class Rank { tagged, untagged, container };
@@ -44,22 +44,25 @@ class Assembly {
     report_images();
     report_mounts();
     report_containers();
-    for (std::string& line : db_.leftovers) report(std::move(line), {}, false);
+    for (std::string& line : db_.leftovers) report({std::move(line)}, {}, false);
     return std::move(inventory_);
   }
 
  private:
-  void report(std::string what, std::vector<std::string> concerns, bool fatal) {
-    inventory_.problems.push_back({std::move(what), std::move(concerns), fatal});
+  void report(Reason what, std::vector<std::string> concerns, bool fatal) {
+    inventory_.problems.push_back({std::move(what.why), std::move(concerns), fatal, std::move(what.fix)});
   }
 
   /// A layer has one fault: the first one found explains the others.
-  void note(const Digest& chain_id, const std::string& what, bool stops_engine = false) {
-    faults_.try_emplace(chain_id, Fault{"layer " + short_id(chain_id) + " " + what, stops_engine, false, {}});
+  void note(const Digest& chain_id, const std::string& what, bool stops_engine = false,
+            const std::string& fix = {}) {
+    faults_.try_emplace(chain_id,
+                        Fault{"layer " + short_id(chain_id) + " " + what, fix, stops_engine, false, {}});
   }
 
   void note_damaged_layers() {
-    for (const auto& [chain_id, why] : db_.damaged_layers) note(chain_id, "cannot be used: " + why);
+    for (const auto& [chain_id, why] : db_.damaged_layers)
+      note(chain_id, "cannot be used: " + why.why, false, why.fix);
   }
 
   void need_layer(const Digest& chain_id) {
@@ -105,11 +108,17 @@ class Assembly {
       if (!is_first)
         note(chain_id,
              "has the same cache ID as layer " + short_id(owner->second) + ", " + short_id(layer.cache_id));
+      else if (auto link = symlink_to(layer.cache_id))
+        note(chain_id, "has its files behind a symlink, `" + link->path + "`", false, link->fix());
       else if (home_ && !home_->contains(layer.cache_id))
         note(chain_id,
              "has no files: the " + driver() + " home lacks its cache ID " + short_id(layer.cache_id));
     }
     for (auto& [id, owner] : owner_of) claimed_.emplace(id, "layer " + short_id(owner));
+  }
+
+  std::optional<Symlink> symlink_to(const LayerId& id) const {
+    return home_ ? home_->symlink_to(id) : std::nullopt;
   }
 
   std::string driver() const { return std::string(driver_name(inventory_.driver)); }
@@ -179,7 +188,7 @@ class Assembly {
       bool fatal = fault.visible || fault.stops_engine;
       std::vector<std::string> concerns;
       for (const auto& [rank, name] : fault.concerns) concerns.push_back(name);
-      report(fault.what, std::move(concerns), fatal);
+      report({fault.what, fault.fix}, std::move(concerns), fatal);
       if (!fatal) unneeded.push_back(chain_id);
     }
     drop(std::move(unneeded), children_, unloadable_);
@@ -201,28 +210,30 @@ class Assembly {
     for (const auto& [id, why] : images_.damaged_images) {
       std::vector<std::string> users = users_of(id);
       bool fatal = !users.empty();
-      report("image " + short_id(id) + " cannot be used: " + why, std::move(users), fatal);
+      report({"image " + short_id(id) + " cannot be used: " + why.why, why.fix}, std::move(users), fatal);
     }
     for (const auto& [id, references] : images_.references)
       if (!images_.images.contains(id) && !images_.damaged_images.contains(id))
         for (const std::string& reference : references)
-          report("`" + printable(reference) + "` names image " + short_id(id) + ", which is not there", {},
+          report({"`" + printable(reference) + "` names image " + short_id(id) + ", which is not there"}, {},
                  false);
     for (auto& [id, image] : images_.images)
       if (loads(images_.chains.at(id))) inventory_.images.emplace(id, std::move(image));
   }
 
   /// Empty, or why the files of this writable layer cannot be found.
-  std::string mount_fault(const MountRecord& mount) {
+  Reason mount_fault(const MountRecord& mount) {
     std::string name = "the writable layer of " + short_id(printable(mount.name));
-    auto fault_of = [&](const LayerId& id) -> std::string {
+    auto fault_of = [&](const LayerId& id) -> Reason {
       auto [owner, is_first] = claimed_.try_emplace(id, name);
-      if (!is_first) return "its files, " + short_id(id) + ", are also those of " + owner->second;
-      if (home_ && !home_->contains(id)) return "the " + driver() + " home lacks its files, " + id;
+      if (!is_first) return {"its files, " + short_id(id) + ", are also those of " + owner->second};
+      if (auto link = symlink_to(id))
+        return {"its files are behind a symlink, `" + link->path + "`", link->fix()};
+      if (home_ && !home_->contains(id)) return {"the " + driver() + " home lacks its files, " + id};
       return {};
     };
-    std::string fault = fault_of(mount.mount_id);
-    if (fault.empty() && mount.init_id) fault = fault_of(*mount.init_id);
+    Reason fault = fault_of(mount.mount_id);
+    if (fault.why.empty() && mount.init_id) fault = fault_of(*mount.init_id);
     return fault;
   }
 
@@ -237,15 +248,15 @@ class Assembly {
       bool needed = needs_mount(name);
       // Without its image's layers the engine does not load it; who needs it is named with that layer.
       if (mount.parent && !inventory_.layers.contains(*mount.parent)) {
-        if (!needed) damaged.emplace(name, "its image's layers are not there");
+        if (!needed) damaged.emplace(name, Reason{"its image's layers are not there"});
         continue;
       }
-      if (std::string fault = mount_fault(mount); !fault.empty()) {
+      if (Reason fault = mount_fault(mount); !fault.why.empty()) {
         damaged.emplace(name, std::move(fault));
         if (!needed) continue;
       } else if (is_digest(name) && !inventory_.containers.contains(name) &&
                  !damaged_containers_.contains(name)) {
-        report("the writable layer of " + short_id(name) + " belongs to no container of " + driver(), {},
+        report({"the writable layer of " + short_id(name) + " belongs to no container of " + driver()}, {},
                false);
       }
       inventory_.mounts.emplace(name, std::move(mount));
@@ -253,7 +264,7 @@ class Assembly {
     for (const auto& [name, why] : damaged) {
       auto owner = inventory_.containers.find(name);
       bool known = owner != inventory_.containers.end();
-      report("the writable layer of " + short_id(printable(name)) + " cannot be used: " + why,
+      report({"the writable layer of " + short_id(printable(name)) + " cannot be used: " + why.why, why.fix},
              known ? std::vector{display_name(owner->second)} : std::vector<std::string>{},
              needs_mount(name));
     }
@@ -262,13 +273,13 @@ class Assembly {
   void report_containers() {
     for (const auto& [id, why] : damaged_containers_) {
       bool needed = db_.mounts.contains(id) || db_.damaged_mounts.contains(id);
-      report("container " + short_id(id) + " cannot be used: " + why,
+      report({"container " + short_id(id) + " cannot be used: " + why.why, why.fix},
              needed ? std::vector{short_id(id)} : std::vector<std::string>{}, needed);
     }
     std::erase_if(inventory_.containers, [&](const auto& item) {
       const auto& [id, container] = item;
       if (!db_.mounts.contains(id) && !db_.damaged_mounts.contains(id))
-        report("container " + short_id(id) + " has no writable layer in the records",
+        report({"container " + short_id(id) + " has no writable layer in the records"},
                {display_name(container)}, !dying_.contains(id));
       return !inventory_.mounts.contains(id);
     });

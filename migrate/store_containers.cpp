@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/symlink.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -22,7 +23,7 @@ bool flag_at(const json& object, const char* key) {
 }
 
 json object_of(const RecordFile& file) {
-  if (!file.text) throw Error(file.wrong);
+  if (!file.text) throw Error(file.wrong, file.fix);
   json object = parse_json(*file.text);
   if (!object.is_object()) throw Error("is no JSON object");
   return object;
@@ -64,7 +65,7 @@ auto in_file(const std::string& file, Read read) {
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
-    throw Error("its " + file + " " + e.what());
+    throw Error("its " + file + " " + e.what(), e.hint());
   }
 }
 
@@ -85,14 +86,17 @@ ContainerDb read_containers(const Dir& data_root) {
   auto containers = records_dir(data_root, "containers");
   if (!containers) return db;
   for (const DirEntry& entry : containers->list()) {
-    auto dir = is_digest(entry.name) ? containers->try_sub(entry.name) : std::nullopt;
+    if (!is_digest(entry.name)) continue;
+    auto dir = containers->try_sub(entry.name);
+    if (auto link = dir ? std::nullopt : find_symlink(*containers, entry.name))
+      db.damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
     if (!dir) continue;
     try {
       db.containers.emplace(entry.name, read_container(*dir, entry.name));
     } catch (const SystemError&) {
       throw;
     } catch (const Error& e) {
-      db.damaged.emplace(entry.name, e.what());
+      db.damaged.emplace(entry.name, Reason{e.what(), e.hint()});
     }
   }
   return db;

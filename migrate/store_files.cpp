@@ -3,6 +3,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
+#include "drivers/sys/symlink.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -18,24 +19,27 @@ std::optional<Dir> records_dir(const Dir& parent, std::string_view name) {
   if (!st) return std::nullopt;
   if (S_ISDIR(st->st_mode)) return parent.sub(name);
   // Taken for absent, records behind a symlink would be left behind.
-  throw Error("cannot read `" + parent.path_of(name) + "`: not a directory",
-              S_ISLNK(st->st_mode)
-                  ? "drover follows no symlink inside a data root: put a bind mount in its place"
-                  : "");
+  auto link = find_symlink(parent, name);
+  throw Error("cannot read `" + parent.path_of(name) + "`: " + (link ? "it is a symlink" : "not a directory"),
+              link ? link->fix() : "");
 }
 
 RecordFile read_record_file(const Dir& dir, const std::string& name, std::size_t limit) {
   RecordFile file;
   auto st = dir.try_stat(name);
   file.absent = !st;
-  if (!st)
+  if (!st) {
     file.wrong = "is missing";
-  else if (!S_ISREG(st->st_mode))
+  } else if (auto link = find_symlink(dir, name)) {
+    file.wrong = "is a symlink";
+    file.fix = link->fix();
+  } else if (!S_ISREG(st->st_mode)) {
     file.wrong = "is no regular file";
-  else if (static_cast<std::uint64_t>(st->st_size) > limit)
+  } else if (static_cast<std::uint64_t>(st->st_size) > limit) {
     file.wrong = "is larger than " + std::to_string(limit) + " bytes";
-  else
+  } else {
     file.text = dir.read(name, limit);
+  }
   return file;
 }
 

@@ -49,14 +49,14 @@ void read_images(const Dir& content, ImageDb& db) {
     if (!is_digest(entry.name)) continue;  // the engine's own temporary files
     RecordFile file = read_record_file(content, entry.name, kJsonLimit);
     try {
-      if (!file.text) throw Error(file.wrong);
+      if (!file.text) throw Error(file.wrong, file.fix);
       ImageRecord image = parse_image(*file.text, entry.name);
       std::vector<Digest> chain = chain_ids(image.diff_ids);
       if (!chain.empty()) image.top = chain.back();
       db.chains.emplace(entry.name, std::move(chain));
       db.images.emplace(entry.name, std::move(image));
     } catch (const Error& e) {
-      db.damaged_images.emplace(entry.name, std::string("its configuration ") + e.what());
+      db.damaged_images.emplace(entry.name, Reason{std::string("its configuration ") + e.what(), e.hint()});
     }
   }
 }
@@ -85,10 +85,10 @@ void read_repositories(const Dir& store, ImageDb& db) {
   RecordFile file = read_record_file(store, "repositories.json", kJsonLimit);
   if (file.absent) return;
   try {
-    if (!file.text) throw Error(file.wrong);
+    if (!file.text) throw Error(file.wrong, file.fix);
     parse_repositories(*file.text, db);
   } catch (const Error& e) {
-    db.bad_repositories = std::string("repositories.json ") + e.what();
+    db.bad_repositories = Reason{std::string("repositories.json ") + e.what(), e.hint()};
   }
   for (auto& [id, references] : db.references) {
     std::sort(references.begin(), references.end());

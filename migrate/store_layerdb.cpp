@@ -2,6 +2,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
+#include "drivers/sys/symlink.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -11,7 +12,7 @@ namespace {
 /// A word that must be there, or Error "its NAME ...".
 std::string need_word(const Dir& dir, const std::string& name) {
   RecordFile file = read_word(dir, name);
-  if (!file.text) throw Error("its " + name + " " + file.wrong);
+  if (!file.text) throw Error("its " + name + " " + file.wrong, file.fix);
   return std::move(*file.text);
 }
 
@@ -71,13 +72,15 @@ template <class Records, class Read>
 void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
   for (const DirEntry& entry : dir.list()) {
     auto sub = dir.try_sub(entry.name);
+    if (auto link = sub ? std::nullopt : find_symlink(dir, entry.name))
+      damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
     if (!sub) continue;
     try {
       if (auto record = read(*sub, entry.name)) records.emplace(entry.name, std::move(*record));
     } catch (const SystemError&) {
       throw;
     } catch (const Error& e) {
-      damaged.emplace(entry.name, e.what());
+      damaged.emplace(entry.name, Reason{e.what(), e.hint()});
     }
   }
 }

@@ -13,7 +13,11 @@ namespace drover::store {
 
 constexpr std::size_t kJsonLimit = 16 << 20;  ///< of one record, in bytes
 
-using Reasons = std::map<std::string, std::string>;
+/// Why a record cannot be used, as in StoreProblem.
+struct Reason {
+  std::string why, fix = {};
+};
+using Reasons = std::map<std::string, Reason>;
 
 struct LayerDb {
   std::map<Digest, LayerRecord> layers;
@@ -29,7 +33,7 @@ struct ImageDb {
   std::map<Digest, std::vector<Digest>> chains;  ///< of each image: its layers' chain IDs, bottom first
   Reasons damaged_images;
   std::map<Digest, std::vector<std::string>> references;  ///< by image ID, whether the image is there or not
-  std::optional<std::string> bad_repositories;
+  std::optional<Reason> bad_repositories;
 };
 ImageDb read_imagedb(const Dir& store);
 
@@ -47,7 +51,8 @@ ContainerDb read_containers(const Dir& data_root);
 /// damage. `home` may be null.
 Inventory assemble(DriverKind driver, LayerDb, ImageDb, ContainerDb, const Driver* home);
 
-/// A directory of records: nothing if it is absent, Error if something else is in its place.
+/// A directory of records: nothing if it is absent, Error if something else is in its place, a symlink to one
+/// say.
 std::optional<Dir> records_dir(const Dir& parent, std::string_view name);
 
 /// One file of a record. `wrong` says why there is no text: "is missing", "is larger than 16777216 bytes" ...
@@ -55,6 +60,7 @@ struct RecordFile {
   std::optional<std::string> text;
   bool absent = false;
   std::string wrong;
+  std::string fix = {};  ///< as in StoreProblem
 };
 RecordFile read_record_file(const Dir& dir, const std::string& name, std::size_t limit);
 

@@ -94,14 +94,14 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
   Survey survey;
   std::mutex mutex;
   auto dependents = find_dependents(inventory);
-  auto note = [&](const LayerId& id, const std::string& what) {
+  auto note = [&](const LayerId& id, const std::string& what, const std::string& fix = {}) {
     auto whom = dependents.find(id);
     std::lock_guard lock(mutex);
     if (whom == dependents.end())
       survey.problems.push_back(
           {what + "; no image and no container needs it: it is left behind", {}, false});
     else
-      survey.problems.push_back({what, whom->second, true});
+      survey.problems.push_back({what, whom->second, true, fix});
   };
   std::vector<Task> tasks;
   std::vector<LayerId> ids = source.layers();
@@ -115,7 +115,11 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
                          survey.facts.emplace(id, std::move(facts));
                        } catch (const Error& e) {
                          if (!is_damage(e)) throw;
-                         note(id, "layer " + short_id(id) + " cannot be read: " + e.what());
+                         auto link = source.symlink_to(id);
+                         note(id,
+                              "layer " + short_id(id) + " cannot be read: " +
+                                  (link ? "`" + link->path + "` is a symlink" : e.what()),
+                              link ? link->fix() : "");
                        }
                      },
                      {}});

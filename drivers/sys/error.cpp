@@ -25,7 +25,8 @@ SystemError::SystemError(const std::string& what, int number)
       number_(number) {}
 
 bool is_damage(const Error& e) {
-  if (e.code() == ExitCode::interrupted || e.code() == ExitCode::in_use) return false;
+  if (e.code() == ExitCode::interrupted || e.code() == ExitCode::in_use || e.code() == ExitCode::not_usable)
+    return false;
   const auto* system = dynamic_cast<const SystemError*>(&e);
   if (!system) return true;
   constexpr int kOfTheDisk[] = {EIO, EUCLEAN, ENOENT, ENOTDIR, ELOOP, ESTALE, ENODATA};

@@ -45,8 +45,8 @@ class SystemError : public Error {
 };
 
 /// Whether an error says that what is on disk is not as it should be: not an interruption, nor somebody who
-/// is using it, nor a failure of the host's (no memory, no descriptors, no right) that may be gone the next
-/// time.
+/// is using it, nor settings that are not enough to read it, nor a failure of the host's (no memory, no
+/// descriptors, no right) that may be gone the next time.
 bool is_damage(const Error&);
 
 /// Throws SystemError "`what`: <text of errno>", e.g. throw_errno("cannot open `/x`").

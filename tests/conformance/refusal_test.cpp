@@ -138,6 +138,32 @@ TEST_CASE("damaged records are refused before anything is made") {
   CHECK_FALSE(host.exists("drover"));
 }
 
+TEST_CASE("what lies behind a symlink is named, and not called damaged") {
+  SampleHost host(filesystem("ext4"));
+  LayerId layer = host.inventory().mounts.begin()->second.mount_id;
+  for (const std::string& place :
+       {"containers/" + host.inventory().containers.begin()->first, "overlay2/" + layer,
+        "overlay2/" + layer + "/diff", std::string("overlay2/l"), std::string("image"),
+        std::string("image/overlay2"), std::string("volumes"), std::string("buildkit")}) {
+    CAPTURE(place);
+    Dir root = Dir::open(host.root());
+    if (!host.exists(place)) root.make_dir(place, 0711);
+    REQUIRE(::rename(host.path(place).c_str(), (host.root() + ".moved").c_str()) == 0);
+    REQUIRE(::symlink((host.root() + ".moved").c_str(), host.path(place).c_str()) == 0);
+    Run run = host.run({"migrate", "--to", "vfs", "--yes"});
+    CHECK(run.code == 1);
+    std::string message = message_of(run);
+    CHECK_MESSAGE(has(message, "symlink"), message);
+    CHECK_MESSAGE(
+        has(message, "hint: drover follows no symlink in a data root: put what `" + host.path(place)),
+        message);
+    CHECK_FALSE(has(message, "damaged"));
+    REQUIRE(::unlink(host.path(place).c_str()) == 0);
+    REQUIRE(::rename((host.root() + ".moved").c_str(), host.path(place).c_str()) == 0);
+  }
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+}
+
 TEST_CASE("what has come into being since the switch is told, and not written over") {
   SampleHost host(filesystem("ext4"));
   check_done(host.run({"migrate", "--to", "vfs", "--yes"}));

@@ -89,11 +89,14 @@ TEST_CASE("a layer or a part of it behind a symlink is not followed") {
   fs::rename(home.tree.path("/overlay2/" + kTop), home.tree.path("/elsewhere"));
   home.tree.link("/overlay2/" + kTop, "../elsewhere");
   CHECK_FALSE(home.driver->contains(kTop));
+  CHECK(home.driver->symlink_to(kTop)->path == home.tree.path("/overlay2/" + kTop));
+  CHECK_FALSE(home.driver->symlink_to(kMiddle));
   CHECK_THROWS_AS(home.driver->open(kTop), Error);
   CHECK_THROWS_AS(home.driver->stack(kTop), Error);
   fs::rename(home.tree.path("/overlay2/" + kMiddle + "/diff"), home.tree.path("/other"));
   home.tree.link("/overlay2/" + kMiddle + "/diff", "../../other");
   CHECK_FALSE(home.driver->contains(kMiddle));
+  CHECK(home.driver->symlink_to(kMiddle)->path == home.tree.path("/overlay2/" + kMiddle + "/diff"));
   CHECK_THROWS_AS(home.driver->open(kMiddle), Error);
 }
 

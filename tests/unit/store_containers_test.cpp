@@ -128,6 +128,44 @@ TEST_CASE("a damaged container configuration") {
   }
 }
 
+TEST_CASE("what an engine would follow a symlink to is no damage, and not left out") {
+  StoreFixture fixture;
+  auto behind_symlink = [&](const std::string& below) {
+    std::string path = fixture.tree.path(below);
+    while (path.ends_with('/')) path.pop_back();
+    std::filesystem::rename(path, fixture.tree.path("/elsewhere"));
+    std::filesystem::create_symlink(fixture.tree.path("/elsewhere"), path);
+    return path;
+  };
+  std::string path, what, name = short_id(fixture.worker), of = name;
+  SUBCASE("a container's folder") {
+    path = behind_symlink(fixture.container(fixture.worker, ""));
+    what = "container " + name + " cannot be used: `" + path + "` is a symlink";
+  }
+  SUBCASE("its configuration") {
+    path = behind_symlink(fixture.container(fixture.worker, "config.v2.json"));
+    what = "container " + name + " cannot be used: its config.v2.json is a symlink";
+  }
+  SUBCASE("its host configuration") {
+    path = behind_symlink(fixture.container(fixture.worker, "hostconfig.json"));
+    what = "container " + name + " cannot be used: its hostconfig.json is a symlink";
+  }
+  SUBCASE("the record of its writable layer") {
+    path = behind_symlink(fixture.mount(fixture.worker, ""));
+    what = "the writable layer of " + name + " cannot be used: `" + path + "` is a symlink";
+    of = "worker";
+  }
+  SUBCASE("a word of that") {
+    path = behind_symlink(fixture.mount(fixture.worker, "mount-id"));
+    what = "the writable layer of " + name + " cannot be used: its mount-id is a symlink";
+    of = "worker";
+  }
+  auto problems = fixture.read().problems;
+  REQUIRE(problems.size() == 1);
+  CHECK(line_of(problems[0]) == what + " | " + of + " | fatal");
+  CHECK(problems[0].fix == Symlink{path}.fix());
+}
+
 TEST_CASE("a folder without a configuration or a writable layer is what is left of a container") {
   StoreFixture fixture;
   fixture.tree.write(fixture.container(Digest(64, 'e'), "hostname"), "x");

@@ -39,7 +39,7 @@ TEST_CASE("a damaged layer record names who stands on it") {
   SUBCASE("a symlink") {
     fixture.remove(fixture.layer(fixture.app, "diff"));
     fs::create_symlink("/etc/passwd", fixture.tree.path(fixture.layer(fixture.app, "diff")));
-    CHECK(problem_of(fixture) == layer + "cannot be used: its diff is no regular file" + on_app(fixture));
+    CHECK(problem_of(fixture) == layer + "cannot be used: its diff is a symlink" + on_app(fixture));
   }
   SUBCASE("gone") {
     fixture.remove(fixture.layer(fixture.app, ""));

@@ -90,7 +90,7 @@ TEST_CASE("records behind a symlink are refused, not taken for absent") {
   fs::rename(fixture.tree.path("/containers"), fixture.tree.path("/elsewhere"));
   fs::create_symlink("elsewhere", fixture.tree.path("/containers"));
   CHECK_THROWS_WITH_AS(fixture.read(),
-                       ("cannot read `" + fixture.tree.path("/containers") + "`: not a directory").c_str(),
+                       ("cannot read `" + fixture.tree.path("/containers") + "`: it is a symlink").c_str(),
                        Error);
 }
 

@@ -11,6 +11,7 @@
 #include "drivers/sys/volume_mount.hpp"
 #include "drivers/thin_device_set.hpp"
 #include "drivers/thin_pool.hpp"
+#include "drivers/thin_reader.hpp"
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;
@@ -55,6 +56,18 @@ TEST_CASE("a pool's file can be read by many, and is written by one alone") {
   Fd writer = open_at(tree, "/metadata");
   lock_pool_file(writer, "metadata", LOCK_EX);
   CHECK(::flock(open_at(tree, "/metadata").get(), LOCK_SH | LOCK_NB) != 0);
+}
+
+TEST_CASE("a home without a pool's files lies in a pool that nothing names") {
+  HostTree tree({{"/devicemapper/metadata/base", "{}"}});
+  try {
+    open_pool_part(tree.path("/devicemapper"), "", "data", O_RDONLY);
+    FAIL("there is no such pool");
+  } catch (const Error& e) {
+    CHECK_FALSE(is_damage(e));
+    CHECK(std::string(e.what()).find("in a thin pool that no storage-opt names") != std::string::npos);
+    CHECK(e.hint().find("dm.thinpooldev=/dev/mapper/NAME") != std::string::npos);
+  }
 }
 
 TEST_CASE("room in a pool: the data, what the metadata can map, or the filesystem below") {

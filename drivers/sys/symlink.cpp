@@ -1,0 +1,30 @@
+#include "drivers/sys/symlink.hpp"
+
+#include <algorithm>
+
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+std::string Symlink::fix() const {
+  return "drover follows no symlink in a data root: put what `" + printable(path) +
+         "` leads to in its place, and try again";
+}
+
+std::optional<Symlink> find_symlink(const Dir& in, std::string_view relative) {
+  Dir at = in.clone();
+  while (!relative.empty()) {
+    std::size_t cut = std::min(relative.find('/'), relative.size());
+    std::string_view name = relative.substr(0, cut);
+    relative.remove_prefix(std::min(cut + 1, relative.size()));
+    auto st = at.try_stat(name);
+    if (!st) return std::nullopt;
+    if (S_ISLNK(st->st_mode)) return Symlink{at.path_of(name)};
+    auto below = at.try_sub(name);
+    if (!below) return std::nullopt;
+    at = std::move(*below);
+  }
+  return std::nullopt;
+}
+
+}  // namespace drover
