@@ -67,6 +67,18 @@ class Devicemapper : public Driver {
   }
   std::optional<Space> space() const override;
 
+  std::vector<std::string_view> furniture() const override {
+    return {"devicemapper",
+            "devicemapper/data",
+            "devicemapper/metadata",
+            "metadata",
+            "metadata/base",
+            "metadata/deviceset-metadata",
+            "metadata/transaction-metadata",
+            "mnt",
+            "mnt/*",
+            "setup-config.json"};
+  }
   std::vector<LayerId> layers() const override {
     auto records = Dir::try_open(home_ + "/" + kRecords);
     return records ? recorded_layers(*records) : std::vector<LayerId>{};

@@ -109,6 +109,8 @@ class Driver {
   /// Why a home like this should be made only if the user insists; empty: no reason.
   virtual std::string reluctance() const { return {}; }
 
+  /// Paths in a home that the engine makes besides layers ("l", "mnt/*": whatever is in `mnt`).
+  virtual std::vector<std::string_view> furniture() const = 0;
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
   virtual bool contains(const LayerId&) const = 0;

@@ -35,6 +35,7 @@ class Overlay : public Driver {
   }
   Marks marks() const noexcept override { return Marks::overlay; }
 
+  std::vector<std::string_view> furniture() const override { return {}; }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_); }
   bool contains(const LayerId&) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override {

@@ -23,6 +23,7 @@ class OverlayHome : public Driver {
   Marks marks() const noexcept override {
     return kind_ == DriverKind::fuse_overlayfs ? Marks::fuse_overlayfs : Marks::overlay;
   }
+  std::vector<std::string_view> furniture() const override { return {"l", "l/*", "backingFsBlockDev"}; }
   std::vector<LayerId> layers() const override;
   bool contains(const LayerId&) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override;

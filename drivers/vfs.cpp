@@ -23,6 +23,7 @@ class Vfs : public Driver {
   LayerForm form() const noexcept override { return LayerForm::tree; }
   Marks marks() const noexcept override { return Marks::none; }
 
+  std::vector<std::string_view> furniture() const override { return {"dir", "backingFsBlockDev"}; }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/dir"); }
   bool contains(const LayerId& id) const override {
     auto dir = Dir::try_open(home_ + "/dir");

@@ -12,6 +12,7 @@
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/survey.hpp"
+#include "migrate/target_place.hpp"
 
 namespace drover {
 
@@ -65,28 +66,6 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
                     ", and drover follows none in a data root",
                 "put the directory itself in its place, and try again");
   return driver_entry(from).open(root.path + "/" + name_of(from), settings);
-}
-
-/// An engine that was started with the target once has left an empty store, which is put aside; one with
-/// images in it is not ours to touch.
-void refuse_full_target(const DataRoot& root, const Dir& dir, DriverKind to, const HomeSettings& settings) {
-  auto home = driver_entry(to).open(root.path + "/" + name_of(to), settings);
-  Inventory there = read_inventory(dir, to, nullptr);
-  bool damaged = std::any_of(there.problems.begin(), there.problems.end(), [](auto& p) { return p.fatal; });
-  bool image = !there.images.empty() || !there.layers.empty() || !there.mounts.empty() || damaged;
-  if (image || !there.containers.empty() || !home->layers().empty())
-    throw Error(
-        "there is data of " + name_of(to) + " in `" + root.path + "` already: " +
-            std::to_string(there.images.size()) + " images, " + std::to_string(there.containers.size()) +
-            " containers, " + std::to_string(home->layers().size()) + " layers",
-        home->layers_outside()
-            ? "drover does not merge two stores: remove its images and containers with the engine, or have "
-              "the layers made elsewhere (" +
-                  name_of(to) + "'s storage-opts name the place)"
-            : "drover does not merge two stores: remove its images and containers with the engine, or move "
-              "`" +
-                  root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
-                  "` elsewhere");
 }
 
 /// Whether the process that a container's record names is still that container's: its control group, or what
@@ -267,7 +246,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.to_home = {root.owner, storage_opts_of(found.new_config), false};
   std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);
   if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
-  refuse_full_target(root, dir, to, found.to_home);
+  require_free_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
   refuse_running_containers(found.inventory);

@@ -138,6 +138,41 @@ TEST_CASE("damaged records are refused before anything is made") {
   CHECK_FALSE(host.exists("drover"));
 }
 
+TEST_CASE("what is in the target's place and no engine made is not deleted") {
+  SampleHost host(filesystem("ext4"));
+  Dir root = Dir::open(host.root());
+  auto refused = [&](const std::string& says) {
+    Run run = host.run({"migrate", "--to", "vfs", "--yes"});
+    CHECK(run.code == 1);
+    CHECK_MESSAGE(has(message_of(run), says), run.err);
+    CHECK_FALSE(host.exists("drover"));
+  };
+  root.make_path("image/vfs/imagedb/content/sha256", 0700);
+  root.make_path("image/vfs/distribution/v2metadata-by-diffid/sha256", 0700);
+  Dir dir = root.make_path("vfs/dir", 0710);
+  Dir backup = root.make_path("vfs/backup", 0755);
+  backup.write_new("f", "", 0644);
+  refused("there is in the way what no engine with vfs has made: `" + host.path("vfs/backup") +
+          "`\nhint: move");
+  root.sub("vfs").remove_tree("backup");
+  dir.write_new("precious", "", 0644);
+  refused("has made: `" + host.path("vfs/dir/precious") + "`\n");
+  dir.unlink("precious");
+  root.walk("image/vfs").write_new("notes", "", 0644);
+  refused("has made: `" + host.path("image/vfs/notes") + "`\n");
+  root.walk("image/vfs").unlink("notes");
+  Dir home = root.sub("vfs");
+  root.rename("vfs", root, "elsewhere");
+  root.make_symlink("vfs", "elsewhere");
+  refused("`" + host.path("vfs") + "` is no folder but a symlink");
+  root.unlink("vfs");
+  root.write_new("vfs", "", 0644);
+  refused("`" + host.path("vfs") + "` is no folder but a file");
+  root.unlink("vfs");
+  root.rename("elsewhere", root, "vfs");
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+}
+
 TEST_CASE("what lies behind a symlink is named, and not called damaged") {
   SampleHost host(filesystem("ext4"));
   LayerId layer = host.inventory().mounts.begin()->second.mount_id;

@@ -17,6 +17,7 @@ class ListedHome : public Driver {
   DriverKind kind() const noexcept override { return DriverKind::overlay2; }
   LayerForm form() const noexcept override { return LayerForm::delta; }
   Marks marks() const noexcept override { return Marks::overlay; }
+  std::vector<std::string_view> furniture() const override { return {}; }
   std::vector<LayerId> layers() const override { return {ids.begin(), ids.end()}; }
   bool contains(const LayerId& id) const override { return ids.contains(id); }
   std::vector<LayerId> stack(const LayerId&) const override { return {}; }
