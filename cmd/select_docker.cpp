@@ -95,14 +95,17 @@ void add_remarks(Selection& selection, const EngineConfig& config, const DataRoo
                  const CurrentDriver& current, DriverKind chosen) {
   for (DriverKind kind : current.homes)
     if (kind != chosen) selection.hides.emplace_back(driver_name(kind));
-  std::string hidden;
-  for (const std::string& name : selection.hides) hidden += (hidden.empty() ? "" : " and ") + name;
+  // Once the configuration names the choice, only --from tells where the data is.
+  std::string hidden, from;
+  for (const std::string& name : selection.hides) {
+    hidden += (hidden.empty() ? "" : " and ") + name;
+    from += (from.empty() ? "--from " : " (or --from ") + name + (from.empty() ? "" : ")");
+  }
   if (!hidden.empty())
     selection.remarks.push_back(
         "there is data of " + hidden + " in " + root.path + ": under " + selection.choice +
-        " the engine does not show its images and containers (nothing is deleted); `drover migrate "
-        "--to " +
-        selection.choice + "` moves them instead");
+        " the engine does not show its images and containers (nothing is deleted); `drover migrate " + from +
+        " --to " + selection.choice + "` moves them instead");
   if (!selection.removed.empty()) {
     std::string removed;
     for (const std::string& option : selection.removed) removed += (removed.empty() ? "" : ", ") + option;

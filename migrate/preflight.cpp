@@ -51,6 +51,23 @@ std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, con
   return overridden;
 }
 
+/// Where the engine was set to a driver and its data was left under another, the data is meant.
+[[noreturn]] void refuse_same_driver(const Dir& dir, DriverKind to, bool from_is_named) {
+  std::vector<DriverKind> full = full_stores(dir);
+  bool has_own = std::find(full.begin(), full.end(), to) != full.end();
+  if (from_is_named || has_own || full.empty())
+    throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already",
+                "name another driver: --to DRIVER");
+  std::string where, flags;
+  for (DriverKind kind : full) {
+    where += (where.empty() ? "" : " and ") + name_of(kind);
+    flags += (flags.empty() ? "--from " : " or --from ") + name_of(kind);
+  }
+  throw Error(ExitCode::usage,
+              "the engine is set to " + name_of(to) + ", whose store is empty; the data is in " + where,
+              "say where to move from: " + flags);
+}
+
 std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, DriverKind from,
                                     const HomeSettings& settings) {
   if (!driver_entry(from).open)
@@ -231,9 +248,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   Preflight found;
   found.from = options.from ? *options.from : require_current_driver(root, config, "--from");
   DriverKind to = options.to;
-  if (found.from == to)
-    throw Error(ExitCode::usage, "the data is in " + name_of(to) + " already",
-                "name another driver: --to DRIVER");
+  if (found.from == to) refuse_same_driver(dir, to, options.from.has_value());
   found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);

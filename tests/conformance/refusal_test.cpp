@@ -138,6 +138,23 @@ TEST_CASE("damaged records are refused before anything is made") {
   CHECK_FALSE(host.exists("drover"));
 }
 
+TEST_CASE("whose data the engine does not show is said, and how to move it") {
+  SampleHost host(filesystem("ext4"));
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  check_done(host.run({"commit", "--yes"}));
+  host.write_config("{\"storage-driver\": \"overlay2\"}");
+  Run run = host.run({"migrate", "--to", "overlay2", "--yes"});
+  CHECK(run.code == 2);
+  CHECK(message_of(run) ==
+        "drover: the engine is set to overlay2, whose store is empty; the data is in vfs\n"
+        "hint: say where to move from: --from vfs\n");
+  Run named = host.run({"migrate", "--from", "vfs", "--to", "vfs", "--yes"});
+  CHECK(named.code == 2);
+  CHECK(has(message_of(named), "the data is in vfs already"));
+  check_done(host.run({"migrate", "--from", "vfs", "--to", "overlay2", "--yes"}));
+  CHECK(host.losses(DriverKind::overlay2) == "");
+}
+
 TEST_CASE("what is in the target's place and no engine made is not deleted") {
   SampleHost host(filesystem("ext4"));
   Dir root = Dir::open(host.root());

@@ -131,7 +131,7 @@ TEST_CASE("data of other drivers is named with the command that moves it") {
   HostTree host{{"/root/overlay2/l/x", ""}, {"/root/btrfs/x", ""}};
   Run run = select(host, {"-s", "vfs", "--dry-run"});
   CHECK(contains(run.out, "data of overlay2 and btrfs in " + host.path("/root")));
-  CHECK(contains(run.out, "`drover migrate --to vfs`"));
+  CHECK(contains(run.out, "`drover migrate --from overlay2 (or --from btrfs) --to vfs` moves them instead"));
   nlohmann::json json = json_of(select(host, {"-s", "vfs", "--dry-run", "--format", "json"}));
   CHECK(json["choice"]["hides"] == nlohmann::json({"overlay2", "btrfs"}));
   CHECK(json["choice"]["changed"] == false);
