@@ -36,7 +36,8 @@ bool destroy_subvolume(const Dir& in, const std::string& name) {
   btrfs_ioctl_vol_args args{};
   set_name(args, name);
   if (::ioctl(in.fd(), BTRFS_IOC_SNAP_DESTROY, &args) == 0) return true;
-  if (errno == EINVAL || errno == ENOTEMPTY || errno == ENOTTY || errno == ENOTDIR) return false;
+  if (errno == EINVAL || errno == ENOTEMPTY || errno == ENOTTY || errno == ENOTDIR || errno == EPERM)
+    return false;
   throw_errno("cannot delete the subvolume `" + in.path_of(name) + "`");
 }
 

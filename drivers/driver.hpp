@@ -136,6 +136,10 @@ class Driver {
   virtual void remove(const LayerId&) = 0;
   /// Removes the whole home: layers, then the home itself. Gone already is success.
   virtual void remove_home() = 0;
+  /// What remove_home takes along from outside of the home's folder, in words; empty: nothing.
+  virtual std::string outside() const { return {}; }
+  /// What would keep remove_home from coming to its end, as an error that says what to do about it.
+  virtual std::optional<Error> removal_blocker() const { return std::nullopt; }
 
   /// Whether a layer can have a limit of its size, and the setting of it. Returns why this one cannot be set;
   /// nothing if it is.

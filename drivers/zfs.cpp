@@ -111,6 +111,8 @@ class Zfs : public Driver {
   void seal(const LayerId& id) override { mount(require(id), false).root.sync_fs(); }
   void remove(const LayerId&) override;
   void remove_home() override;
+  std::string outside() const override;
+  std::optional<Error> removal_blocker() const override;
 
   bool limits_size() const noexcept override { return true; }
   std::optional<std::string> limit_size(const LayerId&, std::uint64_t bytes) override;
@@ -272,6 +274,35 @@ void Zfs::remove_home() {
   }
   layers_.reset();
   folder_above(home_).remove_tree(name_of(home_));
+}
+
+std::string Zfs::outside() const {
+  // Before the switch it is not known which of those below the parent are the home's.
+  auto record = ZfsRecord::read(home_);
+  return record ? std::to_string(layers().size()) + " filesystems below `" + record->parent + "`" : "";
+}
+
+/// An admin's clone of a layer, or what somebody has made below one.
+std::optional<Error> Zfs::removal_blocker() const {
+  std::lock_guard lock(mutex_);
+  auto record = ZfsRecord::read(home_);
+  if (!record || record->layers.empty() || !zfs_exists(record->parent)) return std::nullopt;
+  auto mine = [&](const std::string& name) {
+    auto found = known().find(name.substr(name.rfind('/') + 1));
+    return found != known().end() && found->second.name == name;
+  };
+  for (const ZfsFilesystem& one : zfs_all_in(record->parent.substr(0, record->parent.find('/')))) {
+    if (mine(one.name)) continue;
+    std::string origin = one.origin.substr(0, one.origin.find('@'));
+    if (!origin.empty() && mine(origin))
+      return Error("the zfs filesystem `" + one.name + "` is a clone of the layer `" + origin +
+                       "`, which cannot be deleted before it",
+                   "`zfs promote '" + one.name + "'` sets it free, or destroy it; then try again");
+    if (std::string above = one.name.substr(0, one.name.rfind('/')); mine(above))
+      return Error("`" + one.name + "` lies below the layer `" + above + "`, and is not the engine's",
+                   "move it elsewhere: zfs rename '" + one.name + "' POOL/NAME; then try again");
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string> Zfs::limit_size(const LayerId& id, std::uint64_t bytes) {

@@ -145,6 +145,11 @@ std::optional<std::vector<ZfsFilesystem>> zfs_children(const std::string& parent
   return children_of_types(parent, "filesystem");
 }
 
+std::vector<ZfsFilesystem> zfs_all_in(const std::string& pool) {
+  return parse_zfs_list(
+      require({"list", "-H", "-p", "-r", "-t", "filesystem,volume", "-o", kListColumns, checked(pool)}));
+}
+
 bool zfs_exists(const std::string& filesystem) {
   return list_if_exists({"list", "-H", "-t", "filesystem", "-o", "name", checked(filesystem)}).has_value();
 }

@@ -32,6 +32,8 @@ std::vector<ZfsFilesystem> parse_zfs_list(std::string_view output);
 
 /// The filesystems directly below one; nothing if there is no such filesystem.
 std::optional<std::vector<ZfsFilesystem>> zfs_children(const std::string& parent);
+/// Everything in a pool, volumes too.
+std::vector<ZfsFilesystem> zfs_all_in(const std::string& pool);
 bool zfs_exists(const std::string& filesystem);
 
 /// Properties by name, in this order; numbers as plain bytes.

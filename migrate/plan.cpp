@@ -218,6 +218,13 @@ void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, L
   for (const PlannedLayer& layer : plan.layers)
     for (const std::string& remark : facts.at(layer.id).remarks)
       plan.notes.push_back(describe(layer) + ": " + remark);
+  std::uint64_t guarded = 0;
+  for (const PlannedLayer& layer : plan.layers) guarded += facts.at(layer.id).protected_entries;
+  if (guarded > 0)
+    plan.notes.push_back(
+        std::to_string(guarded) +
+        " files or folders are immutable or append-only (chattr +i, +a): these flags are not "
+        "carried, and do not keep `drover commit` from deleting the old ones");
   if (!plan.orphans.empty())
     plan.notes.push_back(
         std::to_string(plan.orphans.size()) +

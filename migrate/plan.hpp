@@ -15,8 +15,9 @@ struct LayerFacts {
   std::vector<LayerId> stack;  ///< as Driver::stack
   std::uint64_t entries = 0;   ///< inodes below its root, directories included
   std::uint64_t directories = 0;
-  std::uint64_t bytes = 0;           ///< allocated, each inode once
-  std::vector<std::string> remarks;  ///< as Driver::remarks
+  std::uint64_t bytes = 0;              ///< allocated, each inode once
+  std::vector<std::string> remarks;     ///< as Driver::remarks
+  std::uint64_t protected_entries = 0;  ///< with chattr +i or +a
 };
 
 /// What the target's filesystem can do for us.

@@ -1,5 +1,8 @@
 #include "migrate/survey.hpp"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <mutex>
 #include <set>
 
@@ -29,12 +32,20 @@ std::string check_tar_split(const Dir& data_root, DriverKind driver, const Diges
   return {};
 }
 
+/// As Dir::try_stat, with what chattr has set, which costs nothing here.
+std::optional<struct statx> look_at(const Dir& dir, const std::string& name) {
+  struct statx st;
+  if (::statx(dir.fd(), name.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) == 0) return st;
+  if (errno == ENOENT) return std::nullopt;
+  throw_errno("cannot stat `" + dir.path_of(name) + "`");
+}
+
 }  // namespace
 
 LayerFacts measure_tree(const Dir& root) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   LayerFacts facts;
-  std::set<ino_t> linked;
+  std::set<std::uint64_t> linked;
   struct Level {
     Dir dir;
     std::vector<DirEntry> entries;
@@ -55,12 +66,13 @@ LayerFacts measure_tree(const Dir& root) {
     std::string name = std::move(levels.back().entries.back().name);
     levels.back().entries.pop_back();
     const Dir& dir = levels.back().dir;
-    auto st = dir.try_stat(name);
+    auto st = look_at(dir, name);
     if (!st) continue;  // gone since: an engine is at work
-    if (st->st_nlink > 1 && !S_ISDIR(st->st_mode) && !linked.insert(st->st_ino).second) continue;
+    if (st->stx_nlink > 1 && !S_ISDIR(st->stx_mode) && !linked.insert(st->stx_ino).second) continue;
     ++facts.entries;
-    facts.bytes += static_cast<std::uint64_t>(st->st_blocks) * kBlock;
-    if (!S_ISDIR(st->st_mode)) continue;
+    facts.bytes += st->stx_blocks * kBlock;
+    if (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) ++facts.protected_entries;
+    if (!S_ISDIR(st->stx_mode)) continue;
     ++facts.directories;
     enter(dir.sub(name));
   }

@@ -23,6 +23,13 @@ void require_finished(MigrationState state) {
     throw Error("the migration is not finished: it is " + std::string(state_name(state)), next_step(state));
 }
 
+/// The old home where it was put aside, if it is still there.
+std::unique_ptr<Driver> kept_home(const MigrationFolder& folder) {
+  auto kept = folder.dir().try_sub("kept");
+  if (!kept || !kept->try_sub("home")) return nullptr;
+  return driver_entry(folder.record().from).open(folder.kept_home_path(), folder.record().from_home);
+}
+
 /// Throws Error unless each container that was moved is in force as one of the new driver, or was removed
 /// with the engine, which lets go of its writable layer before it removes its folder.
 void require_containers(const Dir& root, const MigrationFolder& folder, const std::string& hint) {
@@ -111,6 +118,9 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
     if (problem.fatal)
       throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what, only_copy);
+  // Once begun it cannot be taken back.
+  auto old = kept_home(folder);
+  if (auto blocker = old ? old->removal_blocker() : std::nullopt) throw Error(*blocker);
 }
 
 void commit(MigrationFolder& folder) {

@@ -288,48 +288,6 @@ void Dir::remove_dir(std::string_view name) const {
   if (::unlinkat(fd_.get(), checked(name, *this).c_str(), AT_REMOVEDIR) != 0) fail("remove", *this, name);
 }
 
-void Dir::remove_tree(std::string_view name) const {
-  std::string n = checked(name, *this);
-  if (::unlinkat(fd_.get(), n.c_str(), 0) == 0 || errno == ENOENT) return;
-  if (errno != EISDIR && errno != EPERM) fail("remove", *this, name);
-  // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
-  if (::unlinkat(fd_.get(), n.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return;
-  if (errno != ENOTEMPTY && errno != EEXIST) fail("remove", *this, name);
-  sub(name).clear();
-  remove_dir(name);
-}
-
-void Dir::clear() const {
-  // Depth first without recursion: a layer may nest deeper than a thread's stack.
-  struct Level {
-    Dir dir;
-    std::vector<DirEntry> entries;
-  };
-  std::vector<Level> levels;
-  levels.push_back({clone(), list()});
-  while (!levels.empty()) {
-    if (levels.back().entries.empty()) {
-      levels.pop_back();
-      if (levels.empty()) return;
-      levels.back().dir.remove_dir(levels.back().entries.back().name);
-      levels.back().entries.pop_back();
-      continue;
-    }
-    Dir& dir = levels.back().dir;
-    const std::string& name = levels.back().entries.back().name;
-    if (::unlinkat(dir.fd(), name.c_str(), 0) == 0 || errno == ENOENT ||
-        ((errno == EISDIR || errno == EPERM) &&
-         (::unlinkat(dir.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT))) {
-      levels.back().entries.pop_back();
-      continue;
-    }
-    if (errno != ENOTEMPTY && errno != EEXIST) fail("remove", dir, name);
-    Dir child = dir.sub(name);
-    auto entries = child.list();
-    levels.push_back({std::move(child), std::move(entries)});
-  }
-}
-
 void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags) const {
   auto rename_with = [&](unsigned used) {
     return ::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(),

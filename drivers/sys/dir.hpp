@@ -80,8 +80,9 @@ class Dir {
   void make_node(std::string_view name, mode_t mode, dev_t device) const;
   void unlink(std::string_view name) const;
   void remove_dir(std::string_view name) const;
-  /// Removes `name` with everything below it; nested btrfs subvolumes too. Gone already is success. Refuses
-  /// to cross into another mounted filesystem (EBUSY).
+  /// Removes `name` with everything below it; nested btrfs subvolumes too, read-only ones as well, and what
+  /// chattr's +i or +a protects. Gone already is success. Refuses to cross into another mounted filesystem
+  /// (EBUSY).
   void remove_tree(std::string_view name) const;
   /// Empties this directory likewise.
   void clear() const;

@@ -1,6 +1,8 @@
 // A whole migration of the sample data root as a user runs it: every verb, its words and its exit code.
 #include <doctest/doctest.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,6 +106,23 @@ TEST_CASE("migrate and commit") {
     CHECK(nothing.code == 1);
     CHECK(has(message_of(nothing), "there is no migration in `" + host.root() + "` to"));
   }
+}
+
+TEST_CASE("files that chattr protects are told of, moved without that, and do not keep a commit") {
+  SampleHost host(filesystem("ext4"));
+  LayerId writable = host.inventory().mounts.begin()->second.mount_id;
+  {
+    OpenLayer layer = driver_entry(DriverKind::overlay2).open(host.path("overlay2"), {})->open(writable);
+    layer.root.write_new("guarded", "", 0644);
+    int flags = FS_IMMUTABLE_FL;
+    REQUIRE(::ioctl(layer.root.open_file("guarded").get(), FS_IOC_SETFLAGS, &flags) == 0);
+  }
+  Run moved = host.run({"migrate", "--to", "vfs", "--yes"});
+  check_done(moved);
+  CHECK(has(moved.out, "Note: 1 files or folders are immutable or append-only"));
+  check_done(host.run({"commit", "--yes"}));
+  CHECK_FALSE(host.exists("drover"));
+  CHECK(host.exists("vfs/dir/" + writable + "/guarded"));
 }
 
 TEST_CASE("the old data is not deleted where it may be the only copy") {

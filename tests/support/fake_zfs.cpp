@@ -31,6 +31,7 @@ if ! exists "$name" && [ "$1" != create ] && [ "$1" != rename ]; then
 fi
 case "$*" in
   "list "*" -d 1 "*) rows '$1 == name || (index($1, name "/") == 1 && substr($1, length(name) + 2) !~ "/")' ;;
+  "list "*" -r -t filesystem,volume "*) rows '$1 == name || index($1, name "/") == 1' ;;
   "list "*" snapshot "*) ;;
   "list "*" name "*) echo "$name" ;;
   "create "*) printf '%s\t%s\t-\thidden\n' "$name" "$RANDOM$RANDOM" >>table ;;

@@ -257,6 +257,14 @@ TEST_CASE("what cannot be kept is told of") {
                           "a stray record"});
 }
 
+TEST_CASE("flags of chattr are counted, since nothing carries them") {
+  PlanFixture fixture;
+  CHECK_FALSE(has_note(fixture.plan(), "chattr"));
+  fixture.facts.begin()->second.protected_entries = 2;
+  fixture.facts.rbegin()->second.protected_entries = 3;
+  CHECK(has_note(fixture.plan(), "5 files or folders are immutable or append-only (chattr +i, +a)"));
+}
+
 TEST_CASE("a layer is described by its part and whom it serves") {
   PlannedLayer layer{LayerId(64, 'a'), std::nullopt, LayerRole::image, Digest(64, 'c'), {}, false};
   CHECK(describe(layer) == "image layer cccccccccccc");

@@ -180,6 +180,31 @@ TEST_CASE("zfs: what somebody has made below a layer keeps it") {
   CHECK(pool.has(kWork + "/" + kTop + "/admins"));
 }
 
+TEST_CASE("zfs: what would keep a home from being removed is told beforehand") {
+  Pool pool;
+  std::string base = "tank/docker/" + kBase, top = "tank/docker/" + kTop;
+  pool.zfs.add(base, "21");
+  pool.zfs.add(top, "22", base);
+  CHECK_FALSE(pool.open()->removal_blocker());
+  pool.record("", {{kBase, "21"}, {kTop, "22"}});
+  CHECK_FALSE(pool.open()->removal_blocker());
+  CHECK(pool.open()->outside() == "2 filesystems below `tank/docker`");
+  SUBCASE("a clone elsewhere") {
+    pool.zfs.add("tank/mine", "30", top);
+    auto blocker = pool.open()->removal_blocker();
+    REQUIRE(blocker);
+    CHECK(std::string(blocker->what())
+              .starts_with("the zfs filesystem `tank/mine` is a clone of the layer `" + top + "`"));
+    CHECK(blocker->hint().find("zfs promote 'tank/mine'") != std::string::npos);
+  }
+  SUBCASE("a filesystem below") {
+    pool.zfs.add(base + "/mine", "30");
+    auto blocker = pool.open()->removal_blocker();
+    REQUIRE(blocker);
+    CHECK(std::string(blocker->what()).starts_with("`" + base + "/mine` lies below the layer `"));
+  }
+}
+
 TEST_CASE("zfs: a damaged record stops everything") {
   Pool pool;
   pool.zfs.add("tank/docker/" + kBase, "20");
