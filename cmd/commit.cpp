@@ -29,8 +29,9 @@ int run_commit(Context& context) {
   }
   require_committable(store.root, *folder);
   std::string from(driver_name(folder->record().from));
-  log_note("the old data of " + from + " in `" + folder->dir().path() +
-           "` is deleted: after that there is no rollback");
+  std::string outside = committed_outside(*folder);
+  log_note("the old data of " + from + " in `" + folder->dir().path() + "` is deleted" +
+           (outside.empty() ? "" : ", and with it " + outside) + ": after that there is no rollback");
   if (!confirm(context)) {
     log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);

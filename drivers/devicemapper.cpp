@@ -104,6 +104,13 @@ class Devicemapper : public Driver {
     if (Dir::try_open(home_ + "/" + kRecords)) set().remove(id);
   }
   void remove_home() override;
+  std::string outside() const override {
+    return options_.on_loop_files()
+               ? ""
+               : std::to_string(layers().size()) +
+                     " layers' devices and their base device in the thin pool `" +
+                     (options_.pool.empty() ? options_.data_device : options_.pool) + "`";
+  }
   void close() override;
 
  private:

@@ -273,6 +273,8 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
                          look_at_target(root, dir, to, found.to_home, *found.source));
   found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
   note_own_settings(found.plan, found.inventory, *found.source);
+  if (std::string outside = found.source->outside(); !outside.empty())
+    found.plan.notes.push_back("outside of the data root, `drover commit` will delete " + outside);
   return found;
 }
 

@@ -123,6 +123,11 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   if (auto blocker = old ? old->removal_blocker() : std::nullopt) throw Error(*blocker);
 }
 
+std::string committed_outside(const MigrationFolder& folder) {
+  auto home = kept_home(folder);
+  return home ? home->outside() : "";
+}
+
 void commit(MigrationFolder& folder) {
   require_finished(folder.state());
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);

@@ -24,6 +24,9 @@ void roll_back(const Dir& data_root, MigrationFolder&);
 /// if the new setup is all there and in force, since what it deletes may else be the only copy.
 void require_committable(const DataRoot&, const MigrationFolder&);
 
+/// What commit() deletes outside of the data root, in words; empty: nothing.
+std::string committed_outside(const MigrationFolder&);
+
 /// Deletes what was put aside. Throws Error in any other state; of the rest see require_committable(). An
 /// engine may be running: nothing that it uses is touched.
 void commit(MigrationFolder&);

@@ -4,6 +4,7 @@
 
 #include "drivers/devicemapper_options.hpp"
 #include "drivers/devicemapper_records.hpp"
+#include "drivers/homes.hpp"
 #include "drivers/sys/error.hpp"
 #include "tests/support/host_tree.hpp"
 
@@ -47,6 +48,18 @@ TEST_CASE("layers are what has a record and is not to be deleted") {
   auto layers = recorded_layers(Dir::open(tree.root()));
   std::sort(layers.begin(), layers.end());
   CHECK(layers == std::vector<LayerId>{kLayer, kInit});
+}
+
+TEST_CASE("what a removal takes from a pool outside is told") {
+  HostTree tree;
+  std::string record = R"({"device_id":1,"size":512,"transaction_id":1,"initialized":false,"deleted":false})";
+  for (const LayerId& id : {kLayer, kInit}) tree.write("/devicemapper/metadata/" + id, record);
+  auto outside = [&](const std::vector<std::string>& options) {
+    return open_devicemapper(tree.path("/devicemapper"), {{}, options})->outside();
+  };
+  CHECK(outside({}) == "");
+  CHECK(outside({"dm.thinpooldev=/dev/mapper/vg-pool"}) ==
+        "2 layers' devices and their base device in the thin pool `vg-pool`");
 }
 
 TEST_CASE("records that lie") {
