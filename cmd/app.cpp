@@ -13,6 +13,7 @@
 #include "cmd/context.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -39,6 +40,14 @@ std::string version_text() {
          "\n" + "zlib " + zlibVersion() + "\n" +  //
          "zstd " + ZSTD_versionString() + "\n" +  //
          "CLI11 " CLI11_VERSION;
+}
+
+/// The word that stands where a command should be; empty if there is a command, or no word.
+std::string unknown_command(const CLI::App& app) {
+  if (!app.get_subcommands().empty()) return {};
+  for (const std::string& word : app.remaining())
+    if (!word.starts_with('-')) return word;
+  return {};
 }
 
 }  // namespace
@@ -80,7 +89,9 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
     return context.exit_code;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e, out, err);
-    err << "drover: " << e.what() << "\nhint: see drover --help\n";
+    std::string unknown = unknown_command(app);
+    err << "drover: " << (unknown.empty() ? e.what() : "there is no command `" + printable(unknown) + "`")
+        << "\nhint: see drover --help\n";
     return static_cast<int>(ExitCode::usage);
   } catch (const Error& e) {
     err << "drover: " << e.what() << "\n";

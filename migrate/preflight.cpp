@@ -27,12 +27,14 @@ std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, con
   Probe probe = driver_entry(to).probe(root.path, settings.storage_opts);
   std::string what = "cannot use " + name_of(to) + " on " + root.path + ": ";
   if (probe.usable == Probe::Usable::no) {
-    std::string others = "choose another: drover select";
-    if (probe.home_possible) others += "; or make its home for a host that has it: --force";
+    bool named = probe.fix.find("drover select") != std::string::npos;
+    std::string others = named ? "" : "choose another: drover select";
+    if (probe.home_possible)
+      others += (named ? "" : "; or ") + std::string("make its home for a host that has it: --force");
     // No force makes a filesystem hold what it cannot.
     if (!force || !probe.home_possible)
       throw Error(ExitCode::not_usable, what + probe.reason,
-                  probe.fix.empty() ? others : probe.fix + "; or " + others);
+                  probe.fix + (probe.fix.empty() || others.empty() ? "" : "; or ") + others);
     overridden.push_back("no engine can start on the result here: " + probe.reason);
   }
   auto engine = installed_engine();
@@ -249,6 +251,10 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.from = options.from ? *options.from : require_current_driver(root, config, "--from");
   DriverKind to = options.to;
   if (found.from == to) refuse_same_driver(dir, to, options.from.has_value());
+  if (options.offline && found.from != DriverKind::devicemapper)
+    throw Error(ExitCode::usage,
+                "--offline is a way to read devicemapper's layers, and the data is in " + name_of(found.from),
+                "leave it out");
   found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
   refuse_mounts(root, found.from, to);
