@@ -6,10 +6,10 @@
 // A layer's parent is not recorded, only Docker's own records know it. Snapshots do not include subvolumes
 // nested in them; such a subvolume in a container reads as the plain directory that it looks like.
 
-#include "drivers/btrfs_ioctl.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
+#include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -60,9 +60,7 @@ class Btrfs : public Driver {
   void remove(const LayerId& id) override {
     require_layer_id(id);
     auto subvolumes = Dir::try_open(home_ + "/subvolumes");
-    // What holds subvolumes of its own is emptied name by name.
-    if (subvolumes && subvolumes->exists(id) && !destroy_subvolume(*subvolumes, id))
-      subvolumes->remove_tree(id);
+    if (subvolumes) subvolumes->remove_tree(id);  // in one call, unless it holds subvolumes of its own
     if (auto quotas = Dir::try_open(home_ + "/quotas")) quotas->remove_tree(id);
   }
   void remove_home() override {

@@ -2,7 +2,7 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "drivers/btrfs_ioctl.hpp"
+#include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/probe_scratch.hpp"
 #include "drivers/probes.hpp"
 #include "drivers/sys/error.hpp"

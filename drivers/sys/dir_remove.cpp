@@ -1,23 +1,18 @@
 // Removal of whole trees, with all that may keep single entries of them.
 #include <fcntl.h>
-#include <linux/btrfs.h>
-#include <linux/btrfs_tree.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/ioctl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 
+#include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
 
 namespace {
-
-constexpr ino_t kSubvolumeRoot = BTRFS_FIRST_FREE_OBJECTID;
 
 /// Opens what has such flags: a regular file or a directory, nothing that opening does something to.
 Fd open_plain(const Dir& in, const std::string& name) {
@@ -28,55 +23,65 @@ Fd open_plain(const Dir& in, const std::string& name) {
       ::open(("/proc/self/fd/" + std::to_string(path.get())).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
 }
 
-/// Takes away what chattr's +i and +a have set. False: there was nothing of the kind.
-bool unprotect(int file) {
-  int flags = 0;
-  if (file < 0 || ::ioctl(file, FS_IOC_GETFLAGS, &flags) != 0) return false;
-  if (!(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL))) return false;
-  flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
-  return ::ioctl(file, FS_IOC_SETFLAGS, &flags) == 0;
-}
+constexpr int kProtection = FS_IMMUTABLE_FL | FS_APPEND_FL;
+
+/// What chattr's +i and +a have set is taken away from an inode. It belongs to all names of a file, and one
+/// of those may be in use: where others are left when this ends, it is as it was.
+class Unprotected {
+ public:
+  Unprotected() = default;
+  explicit Unprotected(int file) {
+    if (file < 0 || ::ioctl(file, FS_IOC_GETFLAGS, &flags_) != 0 || !(flags_ & kProtection)) return;
+    int without = flags_ & ~kProtection;
+    if (::ioctl(file, FS_IOC_SETFLAGS, &without) == 0) file_ = Fd(::fcntl(file, F_DUPFD_CLOEXEC, 0));
+    done_ = static_cast<bool>(file_);
+  }
+  Unprotected(Unprotected&& other) noexcept = default;
+  Unprotected& operator=(Unprotected&& other) noexcept = default;
+  ~Unprotected() {
+    struct stat st;
+    if (!file_ || ::fstat(file_.get(), &st) != 0 || S_ISDIR(st.st_mode) || st.st_nlink == 0) return;
+    ::ioctl(file_.get(), FS_IOC_SETFLAGS, &flags_);
+  }
+  bool done() const { return done_; }
+
+ private:
+  Fd file_;
+  int flags_ = 0;
+  bool done_ = false;
+};
 
 /// Of an entry that is not empty: whether it was a subvolume of btrfs and is gone now. One that has others in
 /// it can only be emptied, and is made writable for that.
-bool destroy_subvolume(const Dir& in, const std::string& name) {
+bool remove_subvolume(const Dir& in, const std::string& name) {
   Dir own = in.sub(name);
-  struct statfs fs;
-  if (own.stat().st_ino != kSubvolumeRoot || ::fstatfs(own.fd(), &fs) != 0 || fs.f_type != BTRFS_SUPER_MAGIC)
-    return false;
-  btrfs_ioctl_vol_args args{};
-  if (name.size() >= sizeof args.name) return false;
-  name.copy(args.name, name.size());
-  if (::ioctl(in.fd(), BTRFS_IOC_SNAP_DESTROY, &args) == 0) return true;
-  __u64 flags = 0;
-  if (::ioctl(own.fd(), BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 && (flags & BTRFS_SUBVOL_RDONLY)) {
-    flags &= ~static_cast<__u64>(BTRFS_SUBVOL_RDONLY);
-    ::ioctl(own.fd(), BTRFS_IOC_SUBVOL_SETFLAGS, &flags);
-  }
+  if (!is_subvolume(own)) return false;
+  if (destroy_subvolume(in, name)) return true;
+  make_writable(own);
   return false;
 }
 
 /// Removes a file, an empty directory or a subvolume. False: it is a directory with something in it. `owned`:
 /// the directory it is in is to go as well, and may be changed.
 bool remove_entry(const Dir& in, const std::string& name, bool owned) {
-  for (bool again : {false, true}) {
+  Unprotected file, above;
+  while (true) {
     if (::unlinkat(in.fd(), name.c_str(), 0) == 0 || errno == ENOENT) return true;
     int error = errno;
     if (error == EISDIR || error == EPERM) {
       // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
       if (::unlinkat(in.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
-      if (errno == ENOTEMPTY || errno == EEXIST) return destroy_subvolume(in, name);
+      if (errno == ENOTEMPTY || errno == EEXIST) return remove_subvolume(in, name);
       if (errno != ENOTDIR) error = errno;
     }
-    // Either of them may be what is protected, or both.
-    bool changed = false;
-    if (error == EPERM && !again) {
-      changed = unprotect(open_plain(in, name).get());
-      if (owned) changed = unprotect(in.fd()) || changed;
+    // Either of them may be what is protected, or both; once.
+    if (error == EPERM && !file.done() && !above.done()) {
+      file = Unprotected(open_plain(in, name).get());
+      if (owned) above = Unprotected(in.fd());
+      if (file.done() || above.done()) continue;
     }
-    if (!changed) throw_errno("cannot remove `" + in.path_of(name) + "`", error);
+    throw_errno("cannot remove `" + in.path_of(name) + "`", error);
   }
-  return true;
 }
 
 /// Depth first without recursion: a layer may nest deeper than a thread's stack.

@@ -1,7 +1,10 @@
-#include "drivers/btrfs_ioctl.hpp"
+#include "drivers/sys/btrfs_ioctl.hpp"
 
 #include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
+#include <sys/vfs.h>
 
 #include <cstring>
 
@@ -30,6 +33,21 @@ void create_snapshot(const Dir& source, const Dir& in, const std::string& name) 
   set_name(args, name);
   if (::ioctl(in.fd(), BTRFS_IOC_SNAP_CREATE_V2, &args) != 0)
     throw_errno("cannot snapshot `" + source.path() + "` as `" + in.path_of(name) + "`");
+}
+
+bool is_subvolume(const Dir& dir) {
+  struct statfs fs;
+  return dir.stat().st_ino == BTRFS_FIRST_FREE_OBJECTID && ::fstatfs(dir.fd(), &fs) == 0 &&
+         fs.f_type == BTRFS_SUPER_MAGIC;
+}
+
+void make_writable(const Dir& subvolume) {
+  __u64 flags = 0;
+  if (::ioctl(subvolume.fd(), BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 && !(flags & BTRFS_SUBVOL_RDONLY))
+    return;
+  flags &= ~static_cast<__u64>(BTRFS_SUBVOL_RDONLY);
+  if (::ioctl(subvolume.fd(), BTRFS_IOC_SUBVOL_SETFLAGS, &flags) != 0)
+    throw_errno("cannot make the subvolume `" + subvolume.path() + "` writable");
 }
 
 bool destroy_subvolume(const Dir& in, const std::string& name) {
