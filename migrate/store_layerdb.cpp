@@ -72,7 +72,7 @@ template <class Records, class Read>
 void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
   for (const DirEntry& entry : dir.list()) {
     auto sub = dir.try_sub(entry.name);
-    if (auto link = sub ? std::nullopt : find_symlink(dir, entry.name))
+    if (auto link = sub || !is_layer_id(entry.name) ? std::nullopt : find_symlink(dir, entry.name))
       damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
     if (!sub) continue;
     try {
