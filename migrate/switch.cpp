@@ -22,9 +22,8 @@ constexpr const char* kPreviousImage = "previous-image";
 // the data root, too.
 constexpr const char* kTwins[] = {kContainers, kBuildRecords};
 
-void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
-                    unsigned flags = RENAME_NOREPLACE) {
-  from.rename(name, to, as, flags);
+void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as) {
+  from.rename(name, to, as, RENAME_NOREPLACE);
   to.sync();
   from.sync();
 }

@@ -15,9 +15,8 @@ namespace drover {
 ///
 /// Forward: hold · the records into place · the home into place · the twins of `containers/` and `buildkit/`
 /// into place · the new configuration · the old home and records put aside. Backward: the same in reverse. A
-/// driver whose
-/// layers lie outside of its home gives them the engine's names before the home goes into place, and writes
-/// down which are its own when the home is out of it.
+/// driver whose layers lie outside of its home gives them the engine's names before the home goes into place,
+/// and writes down which are its own when the home is out of it.
 class Switch {
  public:
   /// Both must outlive this.
