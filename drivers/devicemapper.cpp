@@ -94,6 +94,9 @@ class Devicemapper : public Driver {
   }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId&) const override;
+  std::string place_of(const LayerId& id) const override {
+    return "thin device " + std::to_string(record_of(id).device_id) + " of the pool";
+  }
 
   void make_home() override;
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;

@@ -122,6 +122,8 @@ class Driver {
   virtual std::vector<LayerId> stack(const LayerId&) const = 0;
   /// The layer's own files, to be read only.
   virtual OpenLayer open(const LayerId&) const = 0;
+  /// Where these files are, for people: their folder, or what else they are kept in.
+  virtual std::string place_of(const LayerId& id) const { return open(id).root.path(); }
   /// What the user should know of this layer: where the driver shows it otherwise than drover carries it.
   virtual std::vector<std::string> remarks(const LayerId&) const { return {}; }
 

@@ -104,6 +104,7 @@ class Zfs : public Driver {
     ZfsFilesystem filesystem = require(id);
     return mount(filesystem, !is_in_the_making(filesystem));
   }
+  std::string place_of(const LayerId& id) const override { return "zfs filesystem " + require(id).name; }
 
   void make_home() override;
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;

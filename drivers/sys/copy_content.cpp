@@ -109,4 +109,22 @@ bool same_content(int a, int b, const char* what) {
   }
 }
 
+std::uint64_t differing_blocks(int a, int b, std::uint64_t most, const char* what) {
+  static_assert(kBlock % kContentBlock == 0);
+  auto block_a = std::make_unique<char[]>(kBlock);
+  auto block_b = std::make_unique<char[]>(kBlock);
+  std::uint64_t differing = 0;
+  for (off_t at = 0; differing <= most; at += kBlock) {
+    check_interrupted();
+    std::size_t na = read_block(a, block_a.get(), kBlock, at, what);
+    std::size_t nb = read_block(b, block_b.get(), kBlock, at, what);
+    for (std::size_t from = 0; from < na; from += kContentBlock) {
+      std::size_t length = std::min<std::size_t>(kContentBlock, na - from);
+      if (from + length > nb || std::memcmp(&block_a[from], &block_b[from], length) != 0) ++differing;
+    }
+    if (na < kBlock) break;
+  }
+  return differing;
+}
+
 }  // namespace drover

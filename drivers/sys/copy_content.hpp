@@ -14,4 +14,9 @@ ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what)
 /// Whether two open regular files of the same size have the same bytes.
 bool same_content(int a, int b, const char* what);
 
+/// How many blocks of kContentBlock bytes of `a` are not what `b` has at the same place; those beyond the end
+/// of `b` are not. Ends, with a number above `most`, as soon as there are more than that. In bounded memory.
+constexpr std::uint64_t kContentBlock = 4096;
+std::uint64_t differing_blocks(int a, int b, std::uint64_t most, const char* what);
+
 }  // namespace drover
