@@ -8,24 +8,11 @@
 #include "migrate/compare_views.hpp"
 #include "migrate/layer_writer.hpp"
 #include "migrate/proof.hpp"
-#include "migrate/tar_split.hpp"
+#include "migrate/recorded_paths.hpp"
 
 namespace drover {
 
 namespace {
-
-/// The paths that a layer's record names, relative to its root; nothing if it has no record.
-std::optional<std::unordered_set<std::string>> recorded_paths(const Dir& data_root, DriverKind driver,
-                                                              const Digest& chain_id) {
-  auto gz = open_tar_split(data_root, driver, chain_id);
-  if (!gz) return std::nullopt;
-  std::unordered_set<std::string> paths;
-  TarSplitReader reader(std::move(*gz));
-  for (TarSplitEntry entry; reader.next(entry);)
-    if (entry.kind == TarSplitEntry::Kind::file)
-      if (auto path = clean_tar_name(entry.name)) paths.insert(std::move(*path));
-  return paths;
-}
 
 std::string named(const ViewDifferences& differences) {
   std::string text;
