@@ -67,7 +67,8 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
   app.add_option("--config", context.config,
                  "the engine's configuration file (default: /etc/docker/daemon.json)");
   std::string format = "table";
-  app.add_option("--format", format, "of results: table or json")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("--format", format, "of results: table or json; of layers also dot or svg")
+      ->check(CLI::IsMember({"table", "json", "dot", "svg"}));
   app.add_option("--progress", context.progress, "auto, plain, tty, none or json")
       ->check(CLI::IsMember({"auto", "plain", "tty", "none", "json"}));
   app.add_flag("-y,--yes", context.yes, "do not ask");
@@ -76,6 +77,9 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
   app.add_flag("-v,--verbose", verbose, "print each step");
   app.parse_complete_callback([&] {
     context.json = format == "json";
+    if (format == "dot" || format == "svg") context.picture = format;
+    if (!context.picture.empty() && !app.got_subcommand("layers"))
+      throw CLI::ValidationError("--format", format + " is for `drover layers` only");
     set_log_level(quiet ? LogLevel::quiet : verbose ? LogLevel::verbose : LogLevel::normal);
   });
   add_info(app, context);
@@ -84,6 +88,7 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
   add_rollback(app, context);
   add_commit(app, context);
   add_verify(app, context);
+  add_layers(app, context);
   try {
     app.parse(argc, argv);
     return context.exit_code;

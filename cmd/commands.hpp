@@ -15,5 +15,6 @@ void add_migrate(CLI::App&, Context&);
 void add_rollback(CLI::App&, Context&);
 void add_commit(CLI::App&, Context&);
 void add_verify(CLI::App&, Context&);
+void add_layers(CLI::App&, Context&);
 
 }  // namespace drover

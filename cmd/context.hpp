@@ -10,6 +10,7 @@ struct Context {
   std::ostream& out;                       ///< results
   std::ostream& err;                       ///< everything else
   bool json = false;                       ///< --format json
+  std::string picture{};                   ///< --format dot or svg, for verbs that draw; else empty
   std::optional<std::string> data_root{};  ///< --data-root
   std::optional<std::string> config{};     ///< --config
   bool yes = false;                        ///< -y, --yes
