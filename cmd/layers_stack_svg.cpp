@@ -109,7 +109,7 @@ class StackPicture {
     svg_.enter({kStackX, y, kStackWidth, kFloor}, made_by(layer) + "  |  " + layer.place);
     std::string css = layer.role == LayerRole::writable ? "writable"
                       : layer.role == LayerRole::init   ? "init"
-                      : layer.shared_by.images.empty()  ? "own"
+                      : !shared_beyond_its_image(layer) ? "own"
                                                         : "shared";
     svg_.rect({1, 1, kStackWidth - 2, kFloor - 2}, css);
     const auto& content = layer.reading.content;
@@ -134,6 +134,11 @@ class StackPicture {
     }
     svg_.leave();
     draw_users(layer, y);
+  }
+
+  /// A container shares each layer with its own image.
+  bool shared_beyond_its_image(const StackLayer& layer) const {
+    return layer.shared_by.images.size() > (stack_.is_container && stack_.image ? 1U : 0U);
   }
 
   void draw_users(const StackLayer& layer, long y) {

@@ -43,10 +43,10 @@ std::size_t character_count(std::string_view text) {
 
 /// Tenths of a pixel that a character takes on the average.
 long tenths_of(std::string_view css_class) {
-  if (css_class == "title") return 98;
+  if (css_class == "title") return 95;
   if (css_class == "strong") return 70;
   if (css_class == "mono") return 67;
-  return css_class == "number" || css_class == "pill" || css_class == "warn" ? 62 : 66;
+  return css_class == "number" || css_class == "pill" || css_class == "warn" ? 60 : 62;
 }
 
 std::string fitted(std::string_view css_class, std::string_view bytes, long width) {
@@ -94,8 +94,8 @@ std::string escaped(std::string_view text) {
 std::string xml_text(std::string_view bytes) { return escaped(printable(bytes)); }
 
 Svg::Svg(std::ostream& out, long width, long height, std::string_view title) : out_(out) {
-  out_ << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-       << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << width << "\" height=\"" << height
+  out_ << R"(<?xml version="1.0" encoding="UTF-8"?>)"
+       << "\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << width << "\" height=\"" << height
        << "\" viewBox=\"0 0 " << width << ' ' << height << "\" role=\"img\">\n"
        << "<title>" << xml_text(title) << "</title>\n<style>" << kStyle << "</style>\n";
   rect({0, 0, width, height}, "page", 0);
@@ -124,7 +124,7 @@ void Svg::text(long x, long y, long width, std::string_view css_class, std::stri
 }
 
 void Svg::upright_text(long x, long y, long width, std::string_view css_class, std::string_view bytes) {
-  out_ << "<text class=\"" << css_class << "\" text-anchor=\"middle\" transform=\"translate(" << x << ' ' << y
+  out_ << "<text class=\"" << css_class << R"(" text-anchor="middle" transform="translate()" << x << ' ' << y
        << ") rotate(-90)\">" << escaped(fitted(css_class, bytes, width)) << "</text>\n";
 }
 

@@ -71,10 +71,11 @@ Candidates find_beginnings(const Inventory& inventory, std::string_view name, st
         throw Error(quoted + " cannot be read: " + problem.what,
                     problem.fix.empty() ? "`drover verify` lists all damage" : problem.fix);
   for (const ContainerRecord& container : inventory.foreign_containers)
-    if (container.name == name || container.id == name)
-      throw Error(
-          "container " + quoted + " is of the driver " + printable(container.driver) + ", not of " + driver,
-          "name its driver: --driver " + printable(container.driver));
+    if (container.name == name || container.id == name) {
+      std::string other = printable(container.driver);
+      throw Error("container " + quoted + " is of the driver " + other + ", not of " + driver,
+                  "name its driver: --driver " + other);
+    }
   throw Error("there is no image or container " + quoted + " in the store of " + driver,
               "`drover layers` without a name shows all of them; another store is named with --driver");
 }
