@@ -28,7 +28,11 @@ void set_xattrs(const Dir& to, std::string_view name, const std::vector<Xattr>& 
 
 }  // namespace
 
-bool is_filesystem_property(std::string_view attribute) { return attribute.starts_with("btrfs."); }
+bool is_filesystem_property(std::string_view attribute) {
+  // xfs shows an ACL under a name of its own as well: it is made with the ACL itself (fs/xfs/xfs_xattr.c).
+  return attribute.starts_with("btrfs.") || attribute == "trusted.SGI_ACL_FILE" ||
+         attribute == "trusted.SGI_ACL_DEFAULT";
+}
 
 std::vector<Xattr> content_xattrs(const Dir& dir, std::string_view name, Marks from, Marks to,
                                   bool* left_out) {

@@ -24,7 +24,8 @@ std::vector<Xattr> content_xattrs(const Dir&, std::string_view name, Marks from,
 void set_attributes(const Dir& to, std::string_view name, const struct stat&, const std::vector<Xattr>&,
                     bool fresh);
 
-/// Attributes that say something of the filesystem, not of the file (btrfs lists its properties as such).
+/// Attributes that say something of the filesystem, not of the file (btrfs lists its properties as such, xfs
+/// its own form of an ACL).
 bool is_filesystem_property(std::string_view attribute);
 
 /// Whether two entries agree in type, mode, owner, device number, modification time and, for anything but a

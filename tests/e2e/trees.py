@@ -116,6 +116,7 @@ def _facts(path):
     xattrs = {
         name: os.getxattr(path, name, follow_symlinks=False).hex()
         for name in os.listxattr(path, follow_symlinks=False)
+        if not name.startswith("trusted.SGI_ACL_")  # xfs's own form of an ACL
     }
     if xattrs:
         facts["xattrs"] = xattrs
