@@ -6,7 +6,8 @@
 
 namespace drover {
 
-void clone_tree(const Dir& from, const Dir& to, bool may_link) {
+TransferCount clone_tree(const Dir& from, const Dir& to, bool may_link,
+                         const std::function<bool(const std::string& path)>& leave_out) {
   struct Level {
     Dir from, to;
     std::string path;
@@ -26,6 +27,7 @@ void clone_tree(const Dir& from, const Dir& to, bool may_link) {
     std::string name = std::move(level.entries.back().name);
     level.entries.pop_back();
     std::string path = level.path.empty() ? name : level.path + "/" + name;
+    if (leave_out && leave_out(path)) continue;
     struct stat st = level.from.stat(name);
     if (!S_ISDIR(st.st_mode)) {
       placer.place(level.from, name, st, level.to, path);
@@ -33,10 +35,12 @@ void clone_tree(const Dir& from, const Dir& to, bool may_link) {
     }
     Dir source = level.from.sub(name);
     level.to.make_dir(name, 0700);
+    ++placer.count().directories;
     Dir target = level.to.sub(name);
     auto entries = source.list();
     levels.push_back({std::move(source), std::move(target), std::move(path), std::move(entries)});
   }
+  return placer.count();
 }
 
 }  // namespace drover

@@ -46,10 +46,12 @@ std::string attribute_difference(const struct stat& a, const struct stat& b) {
 
 class Comparison : public PairVisitor {
  public:
-  Comparison(const ComparedView& source, const ComparedView& target, bool content)
-      : source_(source), target_(target), content_(content) {}
+  Comparison(const ComparedView& source, const ComparedView& target, bool content,
+             const std::function<bool(const std::string&)>& leave_out)
+      : source_(source), target_(target), content_(content), leave_out_(leave_out) {}
 
   bool both(const PairEntry& a, const PairEntry& b, const std::string& path) override {
+    if (left_out(path)) return false;
     ++step_;
     bool linked_alike = source_groups_.group_of(a.st, step_) == target_groups_.group_of(b.st, step_);
     if (!same_attributes(a.st, b.st))
@@ -66,17 +68,20 @@ class Comparison : public PairVisitor {
     return S_ISDIR(a.st.st_mode) && S_ISDIR(b.st.st_mode);
   }
   bool only_first(const PairEntry& a, const std::string& path) override {
+    if (left_out(path)) return false;
     source_groups_.group_of(a.st, ++step_);
     differ(path, "is missing in the target");
     return false;
   }
   bool only_second(const PairEntry& b, const std::string& path) override {
+    if (left_out(path)) return false;
     target_groups_.group_of(b.st, ++step_);
     differ(path, "is in the target only");
     return false;
   }
 
   void compare_roots(const ViewDir& a, const ViewDir& b) {
+    if (left_out("")) return;
     struct stat st_a = a.top().stat(), st_b = b.top().stat();
     if (!same_attributes(st_a, st_b))
       differ("/", attribute_difference(st_a, st_b));
@@ -87,6 +92,7 @@ class Comparison : public PairVisitor {
   ViewDifferences result;
 
  private:
+  bool left_out(const std::string& path) const { return leave_out_ && leave_out_(path); }
   void differ(const std::string& path, const std::string& what) {
     ++result.count;
     if (result.first.size() < kNamed) result.first.push_back("`" + printable(path) + "`: " + what);
@@ -117,14 +123,16 @@ class Comparison : public PairVisitor {
   const ComparedView& source_;
   const ComparedView& target_;
   bool content_;
+  const std::function<bool(const std::string&)>& leave_out_;
   LinkGroups source_groups_, target_groups_;
   std::uint64_t step_ = 0;
 };
 
 }  // namespace
 
-ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content) {
-  Comparison comparison(source, target, content);
+ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
+                              const std::function<bool(const std::string& path)>& leave_out) {
+  Comparison comparison(source, target, content, leave_out);
   ViewDir a = source.view.root(), b = target.view.root();
   comparison.compare_roots(a, b);
   walk_pair(a, &b, comparison);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -26,7 +27,9 @@ struct ViewDifferences {
 
 /// Compares everything that two views show: names, types, modes, owners, times, sizes, links and hard-link
 /// groups, device numbers, extended attributes; with `content`, also every file's bytes, except where both
-/// sides are one inode or are both proven.
-ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content);
+/// sides are one inode or are both proven. What `leave_out` says yes to (paths from the root: "a/b"; "" is
+/// the root itself, whose entries are compared all the same) is passed over, on both sides.
+ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
+                              const std::function<bool(const std::string& path)>& leave_out = {});
 
 }  // namespace drover
