@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "detect/config_root.hpp"
 #include "detect/engine_config.hpp"
 #include "detect/json_edit.hpp"
 #include "drivers/sys/error.hpp"
@@ -44,6 +45,12 @@ void SwitchConfig::keep() {
   kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600, ::geteuid(), ::getegid());
 }
 
+bool SwitchConfig::is_kept() const { return kept_.exists(kKept) || kept_.exists(kNotThere); }
+
+bool SwitchConfig::names_data_root() const {
+  return data_root_ && root_of_config(ConfigFile(path_).text()) == data_root_;
+}
+
 std::optional<std::string> SwitchConfig::kept_text() const {
   if (kept_.exists(kNotThere)) return std::nullopt;
   return kept_.read(kKept);
@@ -57,7 +64,8 @@ std::string SwitchConfig::held(const std::string& text) const {
 }
 
 std::string SwitchConfig::for_target(const std::string& text) const {
-  return config_with_driver(text, std::string(driver_name(to_)), storage_opts_, nullptr);
+  std::string changed = config_with_driver(text, std::string(driver_name(to_)), storage_opts_, nullptr);
+  return data_root_ ? config_with_root(changed, *data_root_) : changed;
 }
 
 bool SwitchConfig::is_ours(const std::string& text) const {
@@ -86,9 +94,12 @@ void SwitchConfig::set_old() {
   ConfigFile file(path_);
   if (!is_ours(file.text())) {
     std::string text = json_remove(object_text(file.text()), kHold);
-    for (const char* key : {kDriver, kOptions}) text = with_value_of(text, old.value_or(""), key);
+    std::vector<const char*> ours = {kDriver, kOptions};
+    if (data_root_) ours.insert(ours.end(), {kRootKey, kOldRootKey});
+    for (const char* key : ours) text = with_value_of(text, old.value_or(""), key);
     if (text != file.text()) file.write(text);
-    log_note("`" + path_ + "` was changed since: only the storage driver and its options go back");
+    log_note("`" + path_ + "` was changed since: only " + (data_root_ ? "the data root, " : "") +
+             "the storage driver and its options go back");
   } else if (!old) {
     file.remove();
   } else if (file.text() != *old) {

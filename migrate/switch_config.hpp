@@ -15,13 +15,23 @@ namespace drover {
 /// it) before anything is written.
 class SwitchConfig {
  public:
-  /// `kept`: where the old text is, or will be.
+  /// `kept`: where the old text is, or will be. `data_root`: what the new text names as the data root;
+  /// nothing: what the old one does.
   SwitchConfig(const Dir& kept, std::string path, DriverKind from, DriverKind to,
-               std::vector<std::string> storage_opts)
-      : kept_(kept), path_(std::move(path)), from_(from), to_(to), storage_opts_(std::move(storage_opts)) {}
+               std::vector<std::string> storage_opts, std::optional<std::string> data_root = std::nullopt)
+      : kept_(kept),
+        path_(std::move(path)),
+        from_(from),
+        to_(to),
+        storage_opts_(std::move(storage_opts)),
+        data_root_(std::move(data_root)) {}
 
   /// Keeps the old text. To be called once, before the first step of the switch.
   void keep();
+  bool is_kept() const;
+
+  /// Whether the file names the new data root now. Only where there is one.
+  bool names_data_root() const;
 
   bool is_held() const;
   void hold();     ///< no engine starts any more
@@ -37,6 +47,7 @@ class SwitchConfig {
   std::string path_;
   DriverKind from_, to_;
   std::vector<std::string> storage_opts_;
+  std::optional<std::string> data_root_;
 };
 
 /// Whether this text keeps an engine from starting.
