@@ -29,15 +29,17 @@ int run_commit(Context& context) {
   }
   require_committable(store.root, *folder);
   std::string from(driver_name(folder->record().from));
-  std::string outside = committed_outside(*folder);
-  log_note("the old data of " + from + " in `" + folder->dir().path() + "` is deleted" +
-           (outside.empty() ? "" : ", and with it " + outside) + ": after that there is no rollback");
+  const std::optional<RootMove> move = folder->record().move;
+  log_note("this is deleted, and after that there is no rollback: " + deleted_by_commit(*folder));
   if (!confirm(context)) {
     log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);
   }
   commit(*folder);
-  if (log_level() != LogLevel::quiet) context.out << "deleted the old data of " << from << "\n";
+  if (log_level() != LogLevel::quiet && move)
+    context.out << "deleted the old data in " << move->from_root << "; the folder itself stays\n";
+  else if (log_level() != LogLevel::quiet)
+    context.out << "deleted the old data of " << from << "\n";
   return static_cast<int>(ExitCode::done);
 }
 

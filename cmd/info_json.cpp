@@ -103,6 +103,8 @@ Json migration_json(const std::optional<OpenMigration>& open) {
           {"from", driver_name(open->record.from)},
           {"to", driver_name(open->record.to)},
           {"state", state_name(open->state)},
+          {"from_root", open->record.move ? Json(open->record.move->from_root) : Json(nullptr)},
+          {"to_root", open->record.move ? Json(open->record.move->to_root) : Json(nullptr)},
           {"next", next_step(open->state)}};
 }
 

@@ -82,6 +82,10 @@ void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open)
   lines.line(0, "Migration",
              std::string(driver_name(open->record.from)) + " to " +
                  std::string(driver_name(open->record.to)) + ", " + std::string(state_name(open->state)));
+  if (open->record.move) {
+    lines.line(1, "From Root", open->record.move->from_root);
+    lines.line(1, "To Root", open->record.move->to_root);
+  }
   lines.line(1, "Next", next_step(open->state));
 }
 

@@ -16,24 +16,26 @@
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/root_switch.hpp"
 
 namespace drover {
 
 namespace {
 
 struct MigrateFlags {
-  std::string to, from;
+  std::string to, from, to_root;
   std::vector<std::string> storage_opts;
   bool dry_run = false, resume = false, force = false, offline = false, yes_loop_lvm = false;
   unsigned threads = 1;
 };
 
 MigrateOptions options_of(const MigrateFlags& flags) {
-  if (flags.to.empty())
+  if (flags.to.empty() && flags.to_root.empty())
     throw Error(ExitCode::usage, "there is no driver to move to",
                 "name it: --to DRIVER; `drover select` tells which is best here");
   MigrateOptions options;
-  options.to = require_driver(flags.to);
+  if (!flags.to.empty()) options.to = require_driver(flags.to);
+  if (!flags.to_root.empty()) options.to_root = flags.to_root;
   if (!flags.from.empty()) options.from = require_driver(flags.from);
   options.storage_opts = flags.storage_opts;
   options.force = flags.force;
@@ -54,8 +56,8 @@ void require_room(const Plan& plan) {
               "drover select --explain");
 }
 
-int finish(Context& context, const DataRoot& root, const MigrationResult& result) {
-  if (context.json || log_level() != LogLevel::quiet) print_result(context, root, result);
+int finish(Context& context, const MigrationResult& result) {
+  if (context.json || log_level() != LogLevel::quiet) print_result(context, result);
   return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
 }
 
@@ -83,32 +85,35 @@ int run_new(const MigrateFlags& flags, Context& context) {
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
   if (!confirm(context)) return declined();
   MigrationRecord record{.from = found.from,
-                         .to = options.to,
+                         .to = found.plan.to,
                          .config_path = ConfigFile(store.config.config_path).path(),
                          .storage_opts = options.storage_opts,
                          .from_home = found.from_home,
                          .to_home = found.to_home,
-                         .force = options.force};
+                         .force = options.force,
+                         .move = found.move};
   auto progress = make_progress(context);
   MigrationResult result = run_migration(store.root, record, found, flags.threads, *progress);
   progress.reset();
-  return finish(context, store.root, result);
+  return finish(context, result);
 }
 
 /// The checks of a migration that has begun already, with what it was begun with.
-MigrationResult resume_staging(const StoreAccess& store, MigrationFolder& folder, unsigned threads,
+MigrationResult resume_staging(const DataRoot& root, MigrationFolder& folder, unsigned threads,
                                Progress& progress) {
   const MigrationRecord& record = folder.record();
   MigrateOptions options{.to = record.to,
                          .from = record.from,
+                         .to_root = std::nullopt,
+                         .move = record.move,
                          .storage_opts = record.storage_opts,
                          .force = record.force,
                          .threads = threads,
                          .offline = record.from_home.offline,
                          .yes_loop_lvm = true};
   EngineConfig config = read_engine_config(record.config_path);
-  Preflight found = check_migration(store.root, config, options);
-  return resume_migration(store.root, folder, found, threads, progress);
+  Preflight found = check_migration(root, config, options);
+  return resume_migration(root, folder, found, threads, progress);
 }
 
 int run_resume(const MigrateFlags& flags, Context& context) {
@@ -119,6 +124,7 @@ int run_resume(const MigrateFlags& flags, Context& context) {
   if (!folder || folder->state() == MigrationState::ended)
     throw Error("there is no migration to resume in `" + store.root.path + "`",
                 "begin one: drover migrate --to DRIVER");
+  std::optional<EngineLock> other = lock_other_root(folder->record(), store.root.path);
   back_to_staging(dir, *folder);
   MigrationState state = folder->state();
   const MigrationRecord record = folder->record();
@@ -128,30 +134,36 @@ int run_resume(const MigrateFlags& flags, Context& context) {
     throw Error(ExitCode::usage,
                 "the migration in `" + store.root.path + "` is one to " + std::string(driver_name(record.to)),
                 "leave --to out, or give that one up first: drover rollback");
-  log_note("a migration from " + std::string(driver_name(record.from)) + " to " +
-           std::string(driver_name(record.to)) + " was interrupted while " + std::string(state_name(state)) +
+  log_note("a migration " + describe(record) + " was interrupted while " + std::string(state_name(state)) +
            ": going on with it");
   if (!confirm(context)) return declined();
-  refuse_mounts(store.root, record.from, record.to);
+  if (!record.move) refuse_mounts(store.root, record.from, record.to);
   catch_interrupts();
   auto progress = make_progress(context);
   MigrationResult result;
   if (state == MigrationState::staging) {
-    result = resume_staging(store, *folder, flags.threads, *progress);
+    result = resume_staging(root_of(record, store.root), *folder, flags.threads, *progress);
   } else {
     result = resume_switch(store.root, *folder);
   }
   progress.reset();
-  return finish(context, store.root, result);
+  return finish(context, result);
 }
 
 }  // namespace
 
 void add_migrate(CLI::App& app, Context& context) {
   auto flags = std::make_shared<MigrateFlags>();
-  CLI::App* cmd = app.add_subcommand(
-      "migrate", "move all images and containers to another storage driver, prove the copy, and switch");
-  cmd->add_option("--to", flags->to, "the driver to move to");
+  CLI::App* cmd = app.add_subcommand("migrate",
+                                     "move all images and containers to another storage driver, or all there "
+                                     "is into another data root, prove\n"
+                                     "the copy, and switch");
+  cmd->add_option("--to", flags->to, "the driver to move to (with --to-root: default: as it is)");
+  auto* to_root =
+      cmd->add_option("--to-root", flags->to_root,
+                      "a new data root, on another filesystem say: volumes, networks and all else "
+                      "move there, too")
+          ->type_name("DIR");
   cmd->add_option("--from", flags->from, "the driver to move from (default: the engine's current one)");
   cmd->add_option("--storage-opt", flags->storage_opts,
                   "an option for the new driver, KEY=VALUE; may be repeated")
@@ -162,6 +174,7 @@ void add_migrate(CLI::App& app, Context& context) {
                 "damaged in the source already, as they are");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
+  resume->excludes(to_root);
   resume->excludes(add_offline_option(*cmd, flags->offline));
   cmd->add_flag("--yes-loop-lvm", flags->yes_loop_lvm,
                 "to devicemapper without a thin pool of its own: on loop files, slow as they are");

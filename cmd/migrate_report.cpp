@@ -38,12 +38,19 @@ Json layer_json(const PlannedLayer& layer) {
 void print_plan_json(Context& context, const DataRoot& root, const Preflight& found,
                      const std::string& config_diff) {
   const Plan& plan = found.plan;
-  Json layers = Json::array();
+  Json layers = Json::array(), rest = nullptr;
   for (const PlannedLayer& layer : plan.layers) layers.push_back(layer_json(layer));
+  if (found.move)
+    rest = {{"entries", found.rest.names},
+            {"volumes", found.rest.volumes},
+            {"bytes", found.rest.facts.bytes},
+            {"inodes", found.rest.facts.entries}};
   print_json(context.out, {{"schema", 1},
                            {"data_root", root.path},
+                           {"to_root", found.move ? Json(found.move->to_root) : Json(nullptr)},
                            {"from", driver_name(plan.from)},
                            {"to", driver_name(plan.to)},
+                           {"rest", rest},
                            {"images", plan.images},
                            {"tags", plan.tags},
                            {"containers", plan.containers},
@@ -68,12 +75,19 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
   InfoLines lines(context.out);
   lines.heading(0, "Migration Plan");
   lines.line(1, "Data Root", root.path);
+  if (found.move) lines.line(1, "New Data Root", found.move->to_root);
   lines.line(1, "From", std::string(driver_name(plan.from)));
   lines.line(1, "To", std::string(driver_name(plan.to)));
   lines.line(1, "Images", human_count(plan.images) + " (" + human_count(plan.tags) + " tags and digests)");
   lines.line(1, "Containers", human_count(plan.containers));
   lines.line(1, "Layers", human_count(plan.layers.size()));
   lines.line(1, "Data", human_size(plan.bytes));
+  if (found.move) {
+    lines.line(1, "Volumes", human_count(found.rest.volumes));
+    lines.line(1, "All Else",
+               human_size(found.rest.facts.bytes) + " in " + human_count(found.rest.facts.entries) +
+                   " entries: " + joined(found.rest.names));
+  }
   lines.line(1, "Image Layers By", std::string(transfer_name(plan.image_transfer)));
   lines.line(1, "Writable Layers By", std::string(transfer_name(plan.container_transfer)));
   lines.line(1, "Space Needed",
@@ -81,7 +95,8 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
   if (plan.counts_inodes)
     lines.line(1, "Inodes Needed",
                "up to " + human_count(plan.needed_inodes) + " of " + human_count(plan.free_inodes) + " free");
-  lines.line(1, "Kept for Rollback", root.path + "/drover, until `drover commit`");
+  lines.line(1, "Kept for Rollback",
+             root.path + (found.move ? " as it is" : "/drover") + ", until `drover commit`");
   for (const std::string& note : plan.notes) lines.line(1, "Note", note);
   for (const std::string& option : found.removed)
     lines.line(
@@ -100,10 +115,11 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
   table.print(context.out);
 }
 
-void print_result_json(Context& context, const DataRoot& root, const MigrationResult& result) {
+void print_result_json(Context& context, const MigrationResult& result) {
   const TransferCount& moved = result.transfer;
   print_json(context.out, {{"schema", 1},
-                           {"data_root", root.path},
+                           {"data_root", result.root},
+                           {"old_data_root", result.old_root ? Json(*result.old_root) : Json(nullptr)},
                            {"from", driver_name(result.from)},
                            {"to", driver_name(result.to)},
                            {"images", result.images},
@@ -122,11 +138,14 @@ void print_result_json(Context& context, const DataRoot& root, const MigrationRe
                              {"copied_bytes", moved.copied_bytes}}}});
 }
 
-void print_result_text(Context& context, const DataRoot& root, const MigrationResult& result) {
+void print_result_text(Context& context, const MigrationResult& result) {
   const TransferCount& moved = result.transfer;
   InfoLines lines(context.out);
   std::string to(driver_name(result.to));
-  lines.heading(0, "Moved from " + std::string(driver_name(result.from)) + " to " + to);
+  std::string from(driver_name(result.from));
+  lines.heading(0, result.old_root ? "Moved from " + *result.old_root + " to " + result.root
+                                   : "Moved from " + from + " to " + to);
+  if (result.old_root) lines.line(1, "Driver", from == to ? to : to + ", was " + from);
   lines.line(1, "Images",
              human_count(result.images) + " (" + human_count(result.tags) + " tags and digests)");
   lines.line(1, "Containers", human_count(result.containers));
@@ -138,11 +157,12 @@ void print_result_text(Context& context, const DataRoot& root, const MigrationRe
                  human_count(moved.copied) + " copied (" + human_size(moved.copied_bytes) + ")");
   for (const std::string& layer : result.damaged)
     lines.line(1, "Damaged Before", layer + ": carried as it was");
-  lines.line(1, "Old Data", "kept in " + root.path + "/drover");
+  lines.line(1, "Old Data",
+             result.old_root ? "untouched in " + *result.old_root : "kept in " + result.root + "/drover");
   context.out << "\nStart the engine and look around. Then, either is final:\n"
                  "  drover commit     deletes the old data\n"
                  "  drover rollback   goes back to "
-              << driver_name(result.from) << ", with the engine stopped\n";
+              << result.old_root.value_or(from) << ", with the engine stopped\n";
 }
 
 }  // namespace
@@ -155,11 +175,11 @@ void print_plan(Context& context, const DataRoot& root, const Preflight& found,
     print_plan_text(context, root, found, config_diff);
 }
 
-void print_result(Context& context, const DataRoot& root, const MigrationResult& result) {
+void print_result(Context& context, const MigrationResult& result) {
   if (context.json)
-    print_result_json(context, root, result);
+    print_result_json(context, result);
   else
-    print_result_text(context, root, result);
+    print_result_text(context, result);
 }
 
 }  // namespace drover

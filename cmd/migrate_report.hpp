@@ -13,6 +13,6 @@ namespace drover {
 void print_plan(Context&, const DataRoot&, const Preflight&, const std::string& config_diff);
 
 /// What came of it, and what to do next.
-void print_result(Context&, const DataRoot&, const MigrationResult&);
+void print_result(Context&, const MigrationResult&);
 
 }  // namespace drover

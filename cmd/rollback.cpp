@@ -9,6 +9,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/preflight.hpp"
+#include "migrate/root_switch.hpp"
 #include "migrate/way_back.hpp"
 
 namespace drover {
@@ -26,10 +27,19 @@ std::string some_of(const std::vector<std::string>& names) {
 void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) {
   std::string from(driver_name(folder.record().from)), to(driver_name(folder.record().to));
   if (folder.state() == MigrationState::staging)
-    return log_note("the migration to " + to + " is given up and its copy removed; " + from +
-                    " was never touched");
-  log_note("the data root goes back to " + from + " as it was before the migration; what was changed under " +
-           to + " since is given up, and so is build cache made since");
+    return log_note("the migration " + describe(folder.record()) + " is given up and its copy removed; " +
+                    (folder.record().move ? "the old root" : from) + " was never touched");
+  if (folder.record().move) {
+    const RootMove& move = *folder.record().move;
+    log_note("the engine goes back to `" + move.from_root +
+             "` as it was before the migration; what was changed in `" + move.to_root +
+             "` since, in volumes too, is given up");
+    if (!made.volumes.empty()) log_note("volumes made since: " + some_of(made.volumes));
+  } else {
+    log_note("the data root goes back to " + from +
+             " as it was before the migration; what was changed under " + to +
+             " since is given up, and so is build cache made since");
+  }
   if (!made.containers.empty()) log_note("containers made since: " + some_of(made.containers));
   if (!made.images.empty()) log_note("images made since: " + some_of(made.images));
 }
@@ -49,15 +59,16 @@ int run_rollback(Context& context) {
     return static_cast<int>(ExitCode::done);
   }
   MigrationRecord record = folder->record();
+  std::optional<EngineLock> other = lock_other_root(record, store.root.path);
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) {
     log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);
   }
-  refuse_mounts(store.root, record.from, record.to);
+  if (!record.move) refuse_mounts(store.root, record.from, record.to);
   roll_back(dir, *folder);
-  if (log_level() != LogLevel::quiet)
-    context.out << "rolled back to " << driver_name(record.from) << "; start the engine\n";
+  std::string back = record.move ? record.move->from_root : std::string(driver_name(record.from));
+  if (log_level() != LogLevel::quiet) context.out << "rolled back to " << back << "; start the engine\n";
   return static_cast<int>(ExitCode::done);
 }
 

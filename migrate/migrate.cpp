@@ -5,8 +5,10 @@
 #include <mutex>
 
 #include "drivers/sys/error.hpp"
+#include "migrate/root_switch.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/stage_records.hpp"
+#include "migrate/stage_root.hpp"
 #include "migrate/switch.hpp"
 
 namespace drover {
@@ -109,8 +111,10 @@ class LayerTransfer {
   std::size_t done_ = 0;
 };
 
-MigrationResult summary_of(const Plan& plan) {
+MigrationResult summary_of(const Plan& plan, const DataRoot& root, const MigrationRecord& record) {
   MigrationResult result;
+  result.root = record.move ? record.move->to_root : root.path;
+  if (record.move) result.old_root = record.move->from_root;
   result.from = plan.from;
   result.to = plan.to;
   result.images = plan.images;
@@ -132,16 +136,22 @@ std::string with_next_step(const std::string& hint, MigrationState state) {
   return (hint.empty() ? "" : hint + "; then ") + next_step(state);
 }
 
-MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
-                                 unsigned threads, Progress& progress) {
-  Dir dir = Dir::open(root.path);
-  MigrationResult result = summary_of(found.plan);
-  auto target = driver_entry(found.plan.to).open(folder.home_path(), folder.record().to_home);
-  target->make_home();
-  progress.phase("staging and proving " + std::to_string(found.plan.layers.size()) + " layers");
-  LayerTransfer(dir, folder, found, *target, progress, result).run(threads);
-  target->close();
-  found.source->close();
+/// Where the target's home is made: in a new root in its place, which no engine looks at yet.
+std::string home_to_make(const MigrationFolder& folder) {
+  const MigrationRecord& record = folder.record();
+  return record.move ? record.move->to_root + "/" + std::string(driver_name(record.to)) : folder.home_path();
+}
+
+/// The configuration names the new root already, or will by one rename.
+void finish_root_switch(MigrationFolder& folder) {
+  folder.set_state(MigrationState::switching);
+  RootSwitch(folder).forward();
+  folder.journal().step("the configuration names `" + folder.record().move->config_root + "`");
+  folder.set_state(MigrationState::switched);
+}
+
+void stage_records_and_switch(const Dir& dir, MigrationFolder& folder, const Preflight& found,
+                              Progress& progress) {
   progress.phase("copying and proving Docker's records");
   stage_records(dir, found.inventory, found.plan.to, folder.dir());
   prove_records(dir, found.inventory, found.plan.to, folder.dir());
@@ -151,6 +161,38 @@ MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, 
   Switch(dir, folder).prepare();
   progress.phase("switching to " + std::string(driver_name(found.plan.to)));
   finish_switch(dir, folder);
+}
+
+void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Preflight& found,
+                           Progress& progress, MigrationResult& result) {
+  const MigrationRecord& record = folder.record();
+  Dir new_root = Dir::open(record.move->to_root);
+  progress.phase("copying all else in the data root");
+  result.transfer += stage_rest(dir, found.inventory, record, new_root);
+  EngineLock lock = EngineLock::take(new_root.path());
+  progress.phase("proving it byte by byte");
+  prove_rest(dir, found.inventory, record, new_root);
+  new_root.sync_fs();
+  RootSwitch(folder).prepare(dir, found.rest.names);
+  new_root.sync_fs();
+  progress.phase("switching to " + new_root.path());
+  finish_root_switch(folder);
+}
+
+MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
+                                 unsigned threads, Progress& progress) {
+  Dir dir = Dir::open(root.path);
+  MigrationResult result = summary_of(found.plan, root, folder.record());
+  auto target = driver_entry(found.plan.to).open(home_to_make(folder), folder.record().to_home);
+  target->make_home();
+  progress.phase("staging and proving " + std::to_string(found.plan.layers.size()) + " layers");
+  LayerTransfer(dir, folder, found, *target, progress, result).run(threads);
+  target->close();
+  found.source->close();
+  if (folder.record().move)
+    stage_rest_and_switch(dir, folder, found, progress, result);
+  else
+    stage_records_and_switch(dir, folder, found, progress);
   return result;
 }
 
@@ -172,16 +214,26 @@ MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, 
 }
 
 bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
-  if (folder.state() != MigrationState::switching || !Switch(data_root, folder).is_untouched()) return false;
+  if (folder.state() != MigrationState::switching) return false;
+  bool untouched =
+      folder.record().move ? !RootSwitch(folder).is_done() : Switch(data_root, folder).is_untouched();
+  if (!untouched) return false;
   folder.set_state(MigrationState::staging);
   return true;
 }
 
 MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
-  Dir dir = Dir::open(root.path);
-  Switch(dir, folder).require_way_forward();
-  finish_switch(dir, folder);
+  const MigrationRecord& record = folder.record();
+  Dir dir = Dir::open(record.move ? record.move->to_root : root.path);
+  if (record.move) {
+    finish_root_switch(folder);
+  } else {
+    Switch(dir, folder).require_way_forward();
+    finish_switch(dir, folder);
+  }
   MigrationResult result;
+  result.root = dir.path();
+  if (record.move) result.old_root = record.move->from_root;
   result.from = folder.record().from;
   result.to = folder.record().to;
   Inventory there = read_inventory(dir, result.to, nullptr);

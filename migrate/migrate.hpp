@@ -19,11 +19,14 @@ struct MigrationResult {
   std::size_t earlier = 0;               ///< layers that an interrupted run had finished
   std::vector<std::string> damaged;      ///< layers that were damaged in the source already
   std::vector<std::string> notes;        ///< the plan's
+  std::string root;                      ///< the data root in force now
+  std::optional<std::string> old_root;   ///< where that has moved from
   TransferCount transfer;
 };
 
-/// Stages, proves and switches; the data root's engine lock must be held. Throws Error with nothing of the
-/// source changed: what is staged stays for `--resume`.
+/// Stages, proves and switches; the data root's engine lock must be held. Of a move into another root, it is
+/// the old one, the other one's lock must be held as well where it is there, and the new root's is taken
+/// besides. Throws Error with nothing of the source changed: what is staged stays for `--resume`.
 MigrationResult run_migration(const DataRoot&, const MigrationRecord&, const Preflight&, unsigned threads,
                               Progress&);
 /// The same for one that was interrupted while staging.

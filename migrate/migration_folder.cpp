@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
 
@@ -17,88 +16,23 @@ constexpr const char* kFolder = "drover";
 constexpr const char* kPlan = "plan.json";
 constexpr const char* kJournal = "journal";
 constexpr std::size_t kPlanLimit = 1 << 20;
-constexpr int kVersion = 2;  // of what the folder holds and where
-
-using Json = nlohmann::ordered_json;
-
-Json settings_json(const HomeSettings& settings) {
-  return {{"uid", settings.owner.uid},
-          {"gid", settings.owner.gid},
-          {"storage_opts", settings.storage_opts},
-          {"offline", settings.offline}};
-}
-
-std::vector<std::string> strings_in(const Json& json, const char* key) {
-  std::vector<std::string> strings;
-  auto found = json.find(key);
-  if (found != json.end() && found->is_array())
-    for (const Json& item : *found)
-      if (item.is_string()) strings.push_back(item.get<std::string>());
-  return strings;
-}
-
-HomeSettings parse_settings(const Json& json, const char* key) {
-  auto found = json.find(key);
-  if (found == json.end() || !found->is_object()) throw Error("is damaged");
-  HomeSettings settings;
-  auto id = [&](const char* which) -> uid_t {
-    auto number = found->find(which);
-    if (number == found->end() || !number->is_number_unsigned() || *number > UINT32_MAX)
-      throw Error("is damaged");
-    return number->get<uid_t>();
-  };
-  settings.owner = {id("uid"), id("gid")};
-  settings.storage_opts = strings_in(*found, "storage_opts");
-  settings.offline = found->value("offline", Json(false)) == Json(true);
-  return settings;
-}
-
-std::string text_of(const MigrationRecord& record) {
-  Json json{{"version", kVersion},
-            {"from", driver_name(record.from)},
-            {"to", driver_name(record.to)},
-            {"config", record.config_path},
-            {"storage_opts", record.storage_opts},
-            {"from_home", settings_json(record.from_home)},
-            {"to_home", settings_json(record.to_home)},
-            {"force", record.force}};
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-MigrationRecord parse_record(const std::string& text) {
-  Json json = Json::parse(text, nullptr, false);
-  auto string_at = [&](const char* key) -> std::string {
-    auto found = json.find(key);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-  };
-  if (!json.is_object() || json.value("version", Json()) != kVersion)
-    throw Error("is of another version of drover");
-  const DriverEntry *from = find_driver(string_at("from")), *to = find_driver(string_at("to"));
-  MigrationRecord record;
-  record.config_path = string_at("config");
-  if (!from || !to || !record.config_path.starts_with('/')) throw Error("is damaged");
-  record.from = from->kind;
-  record.to = to->kind;
-  record.storage_opts = strings_in(json, "storage_opts");
-  record.from_home = parse_settings(json, "from_home");
-  record.to_home = parse_settings(json, "to_home");
-  record.force = json.value("force", Json()) == true;
-  return record;
-}
 
 /// What one folder below `drover/` holds. A folder whose migration never began, or is over, is `ended`.
 struct Found {
   std::string id;
   Dir dir;
   JournalContent journal;
+  std::optional<Dir> root = std::nullopt;     ///< the data root that it is in, if that is another one
+  std::optional<Dir> pointer = std::nullopt;  ///< what led there
   MigrationState state() const { return journal.state.value_or(MigrationState::ended); }
 };
 
-MigrationRecord read_record(const Dir& dir) {
+MigrationRecord read_record(const Dir& dir, bool* is_pointer = nullptr) {
+  bool ignored = false;
   auto text = dir.try_read(kPlan, kPlanLimit);
   try {
     if (!text) throw Error("is missing");
-    return parse_record(*text);
+    return parse_record(*text, is_pointer ? *is_pointer : ignored);
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
@@ -114,6 +48,37 @@ void require_never_begun(const Dir& dir) {
     if (!entry.name.starts_with(kPlan) && !entry.name.starts_with(kJournal) && !entry.name.starts_with("."))
       throw Error("`" + dir.path() + "` holds data, but no journal that says what it is",
                   "restore its journal if it was lost; if it is not drover's, move it elsewhere");
+}
+
+std::optional<Dir> folder_in(const std::optional<Dir>& root, const std::string& id) {
+  auto above = root ? root->try_sub(kFolder) : std::nullopt;
+  return above ? above->try_sub(id) : std::nullopt;
+}
+
+/// What is open in an old root is kept in the new one, unless it is the migration itself.
+Found follow_pointer(Found at) {
+  bool is_pointer = false;
+  MigrationRecord record = read_record(at.dir, &is_pointer);
+  if (!is_pointer) return at;
+  auto root = Dir::try_open(record.move->to_root);
+  auto dir = folder_in(root, at.id);
+  if (!dir && at.state() == MigrationState::rolling_back) {
+    at.journal.state = MigrationState::ended;  // the pointer goes last
+    return at;
+  }
+  std::string place = "`" + record.move->to_root + "/" + kFolder + "/" + at.id + "`";
+  if (!dir)
+    throw Error(
+        "`" + at.dir.path() + "` says that this data root is being moved, and " + place +
+            ", which says how far that is, is not there",
+        "is the new root's filesystem mounted? If it is gone for good, this root is as it was before: "
+        "remove `" +
+            at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
+  Found there{at.id, std::move(*dir), {}, std::move(root), std::move(at.dir)};
+  there.journal = Journal::read(there.dir);
+  if (!there.journal.state)
+    throw Error(place + " has no journal that says how far the migration is", "restore its journal");
+  return there;
 }
 
 /// The open one first; those that have ended after it.
@@ -133,6 +98,7 @@ std::vector<Found> read_folders(const Dir& data_root) {
     throw Error(
         "there are two open migrations in `" + above->path() + "`: " + found[0].id + " and " + found[1].id,
         "only one of them can be drover's: move the other one elsewhere");
+  if (!found.empty() && is_open(found[0])) found[0] = follow_pointer(std::move(found[0]));
   return found;
 }
 
@@ -182,27 +148,65 @@ void refuse_open_migration(const OpenMigration& open, const std::string& data_ro
                         ? "the new setup is in place and the old one is kept"
                         : "it was interrupted while " + std::string(state_name(open.state));
   throw Error(ExitCode::in_use,
-              "a migration from " + std::string(driver_name(open.record.from)) + " to " +
-                  std::string(driver_name(open.record.to)) + " is open in `" + data_root + "`: " + how,
+              "a migration " + describe(open.record) + " is open in `" + data_root + "`: " + how,
               next_step(open.state));
 }
 
-MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRecord& record) {
-  while (auto left = find(data_root)) {
+namespace {
+
+void end_what_is_left(const Dir& data_root) {
+  while (auto left = MigrationFolder::find(data_root)) {
     if (left->state() != MigrationState::ended)
       refuse_open_migration({left->id(), left->record(), left->state()}, data_root.path());
     left->end();
   }
+}
+
+/// A new folder with its plan. What it is about is begun by the first word in its journal.
+Dir make_folder_for(const Dir& data_root, const std::string& id, const std::string& plan) {
   Dir above = data_root.make_path(kFolder, 0700);
-  std::string id = new_id(record);
   above.make_dir(id, 0700);
   Dir dir = above.sub(id);
   lock(dir);
-  dir.write_atomic(kPlan, text_of(record), 0600, ::geteuid(), ::getegid());
+  dir.write_atomic(kPlan, plan, 0600, ::geteuid(), ::getegid());
   above.sync();
   data_root.sync();
+  return dir;
+}
+
+}  // namespace
+
+MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRecord& record) {
+  end_what_is_left(data_root);
+  std::string id = new_id(record);
+  if (record.move) return create_in_new_root(data_root, std::move(id), record);
+  Dir dir = make_folder_for(data_root, id, record_text(record));
   MigrationFolder folder(data_root, std::move(id), std::move(dir), record);
   folder.set_state(MigrationState::staging);
+  return folder;
+}
+
+/// The pointer says nothing before the new root's part is there: cut in between, it is one that never began.
+MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::string id,
+                                                    MigrationRecord record) {
+  RootMove& move = *record.move;
+  if (auto there = Dir::try_open(move.to_root)) end_what_is_left(*there);
+  move.made.clear();
+  for (const std::string& one : {move.config_root, move.to_root})
+    if (::access(one.c_str(), F_OK) != 0 && (move.made.empty() || move.made.back() != one))
+      move.made.push_back(one);
+  Dir pointer = make_folder_for(old_root, id, record_text(record, true));
+  for (const std::string& made : move.made) {
+    Dir above = Dir::open(made.substr(0, std::max<std::size_t>(made.rfind('/'), 1)));
+    above.make_path(made.substr(made.rfind('/') + 1), 0711);
+    above.sync();
+  }
+  Dir root = Dir::open(move.to_root);
+  Dir dir = make_folder_for(root, id, record_text(record));
+  MigrationFolder folder(root, std::move(id), std::move(dir), std::move(record));
+  folder.set_state(MigrationState::staging);
+  folder.pointer_ = std::move(pointer);
+  folder.mark_pointer(MigrationState::staging);
   return folder;
 }
 
@@ -218,13 +222,39 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   lock(first.dir);
   // Read again: it may have gone on, or away, before the lock was ours.
   if (first.dir.stat().st_nlink == 0) return find(data_root);
+  MigrationState was = first.state();
   first.journal = Journal::read(first.dir);
   std::optional<MigrationRecord> record;
-  if (first.state() != MigrationState::ended || first.dir.exists(kPlan)) record = read_record(first.dir);
-  MigrationFolder folder(data_root, first.id, std::move(first.dir), record.value_or(MigrationRecord{}));
+  bool is_pointer = false;
+  if (first.state() != MigrationState::ended || first.dir.exists(kPlan))
+    record = read_record(first.dir, &is_pointer);
+  if (is_pointer) first.journal.state = was;  // of itself it says only that there is something elsewhere
+  MigrationFolder folder(first.root ? *first.root : data_root, first.id, std::move(first.dir),
+                         record.value_or(MigrationRecord{}));
+  folder.pointer_ = std::move(first.pointer);
+  if (record && record->move && !is_pointer && !folder.pointer_)
+    folder.pointer_ = folder_in(Dir::try_open(record->move->from_root), folder.id_);
   folder.state_ = first.state();
   folder.journal_content_ = std::move(first.journal);
   return folder;
+}
+
+void MigrationFolder::mark_pointer(MigrationState state) {
+  if (pointer_) Journal::open(*pointer_).state(state);
+}
+
+void MigrationFolder::remove_pointer() {
+  if (!pointer_) return;
+  auto root = Dir::try_open(record_.move->from_root);
+  auto above = root ? root->try_sub(kFolder) : std::nullopt;
+  pointer_.reset();
+  if (!above || !above->exists(id_)) return;
+  Dir dir = above->sub(id_);
+  Journal::open(dir).state(MigrationState::ended);
+  if (dir.exists(kPlan)) dir.unlink(kPlan);
+  above->remove_tree(id_);
+  if (above->list().empty()) root->remove_dir(kFolder);
+  root->sync();
 }
 
 void MigrationFolder::set_state(MigrationState state) {
@@ -252,6 +282,11 @@ void MigrationFolder::end() {
   above.remove_tree(id_);
   if (above.list().empty()) root_.remove_dir(kFolder);
   root_.sync();
+  if (!record_.move) return;
+  // Those that a rollback has emptied.
+  for (auto made = record_.move->made.rbegin(); made != record_.move->made.rend(); ++made)
+    if (::rmdir(made->c_str()) != 0) break;
+  remove_pointer();
 }
 
 }  // namespace drover

@@ -3,21 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "drivers/driver.hpp"
 #include "drivers/sys/dir.hpp"
 #include "migrate/journal.hpp"
+#include "migrate/migration_record.hpp"
 
 namespace drover {
-
-/// What a migration is about, fixed when it begins: `plan.json` in its folder.
-struct MigrationRecord {
-  DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
-  std::string config_path;                ///< the engine's configuration file that the switch writes
-  std::vector<std::string> storage_opts;  ///< --storage-opt
-  /// Both homes' settings when it began: the configuration that they come from changes on the way.
-  HomeSettings from_home, to_home;
-  bool force = false;  ///< --force
-};
 
 /// A migration as anyone may look at it.
 struct OpenMigration {
@@ -46,11 +36,16 @@ std::string next_step(MigrationState);
 ///     buildkit/        likewise: the build cache's records
 ///     kept/            what was put aside: home, image, containers, buildkit, the engine's configuration
 ///
+/// Of a migration into another data root it lies in the new root, and the old one has a folder of the same
+/// name with a plan that says so and a journal of a word or two: a pointer, by which all of this finds it
+/// from there. In it are `kept/` (the engine's configuration) and nothing else: what is staged is in its
+/// place.
+///
 /// One drover at a time has it: the folder is locked (flock) as long as this lives.
 class MigrationFolder {
  public:
   /// Begins one, in state staging. Removes first what an ended one has left. Throws Error (in_use) if one is
-  /// open.
+  /// open. `data_root` is the old one.
   static MigrationFolder create(const Dir& data_root, const MigrationRecord&);
   /// The open one, or one that has ended but was not removed yet; nothing if there is none. Throws Error
   /// (in_use) if another drover is at work in it.
@@ -68,23 +63,31 @@ class MigrationFolder {
   const std::set<LayerId>& damaged_layers() const { return journal_content_.damaged_layers; }
   /// Writes it down; on disk when this returns.
   void set_state(MigrationState);
+  /// Of a move: the same in the old root. `rolling_back` there means that the engine's configuration is the
+  /// old one again, and that the new root's part may be gone.
+  void mark_pointer(MigrationState);
+  /// Of a move: the old root knows of it no more. Without one nothing is done.
+  void remove_pointer();
 
   /// Removes all but the plan and the journal, homes by their drivers.
   void remove_content();
-  /// The migration is over: says so in the journal, then removes the folder.
+  /// The migration is over: says so in the journal, then removes the folder, and what was made to hold it if
+  /// nothing else is in there.
   void end();
 
  private:
+  static MigrationFolder create_in_new_root(const Dir& old_root, std::string id, MigrationRecord);
   MigrationFolder(const Dir& data_root, std::string id, Dir dir, MigrationRecord record)
       : root_(data_root.clone()),
         id_(std::move(id)),
         dir_(std::move(dir)),
         record_(std::move(record)),
         journal_(Journal::open(dir_)) {}
-  Dir root_;
+  Dir root_;  ///< that it is in
   std::string id_;
   Dir dir_;
   MigrationRecord record_;
+  std::optional<Dir> pointer_;
   Journal journal_;
   MigrationState state_ = MigrationState::ended;
   JournalContent journal_content_;  ///< as it was found

@@ -166,7 +166,15 @@ class Estimate {
     if (form == LayerForm::delta && target_.form == LayerForm::tree && layer.parent)
       if (auto between = changes_.find(*layer.parent); between != changes_.end())
         changes = sum(changes, between->second);
-    add_written(layer, form == LayerForm::tree && !target_.snapshots ? whole : changes);
+    bool tree = form == LayerForm::tree && !target_.snapshots;
+    if (tree && target_.shared_trees && layer.immutable() && layer.parent) {
+      // All names, but inodes and content only of what is not the parent's.
+      add_written(layer, changes);
+      plan_.needed_bytes += whole.entries * kNameBytes + whole.directories * (kDirectoryBytes + kInodeBytes);
+      plan_.needed_inodes += whole.directories;
+    } else {
+      add_written(layer, tree ? whole : changes);
+    }
     whole_.emplace(layer.id, std::move(whole));
     if (!layer.immutable()) changes_.emplace(layer.id, std::move(changes));
   }
@@ -257,6 +265,7 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   plan.images = inventory.images.size();
   for (const auto& [id, image] : inventory.images) plan.tags += image.references.size();
   plan.containers = inventory.containers.size();
+  plan.links = target.links;
   plan.image_transfer = transfer_of(target, true);
   plan.container_transfer = transfer_of(target, false);
   plan.free_bytes = target.free_bytes;

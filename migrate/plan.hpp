@@ -27,12 +27,14 @@ struct TargetFacts {
   bool links = true;       ///< hard links from the source's files are possible (same filesystem and mount)
   bool reflink = false;    ///< FICLONE from the source's files is possible
   bool snapshots = false;  ///< a layer can start as a snapshot of its parent
+  /// An image layer that is a tree shares inodes with its parent's, though not with the source's.
+  bool shared_trees = false;
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
   std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
   bool size_limits = false;   ///< a layer can have a limit of its size
   /// What is copied whatever the drivers are: Docker's records, the containers' folders with their logs, and
-  /// the build cache's records.
+  /// the build cache's records; into another data root also all else.
   std::uint64_t record_bytes = 0, record_inodes = 0;
 };
 
@@ -61,6 +63,7 @@ struct Plan {
   std::vector<LayerId> orphans;      ///< in the source's home, but of no image or container: left behind
   std::uint64_t images = 0, tags = 0, containers = 0;
   std::uint64_t bytes = 0;  ///< of all its layers in the source's home
+  bool links = true;        ///< image layers may share inodes with the source's
   Transfer image_transfer = Transfer::copies, container_transfer = Transfer::copies;
   std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate
   std::uint64_t free_bytes = 0, free_inodes = 0;

@@ -3,16 +3,19 @@
 #include <algorithm>
 #include <fstream>
 
+#include "detect/config_root.hpp"
 #include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
-#include "drivers/sys/size_text.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/move_check.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/survey.hpp"
+#include "migrate/target_facts.hpp"
 #include "migrate/target_place.hpp"
+#include "migrate/target_root.hpp"
 
 namespace drover {
 
@@ -21,11 +24,11 @@ namespace {
 std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
 
 /// Gives back what --force has overridden, for the plan.
-std::vector<std::string> require_usable(const DataRoot& root, DriverKind to, const HomeSettings& settings,
+std::vector<std::string> require_usable(const std::string& root, DriverKind to, const HomeSettings& settings,
                                         bool force) {
   std::vector<std::string> overridden;
-  Probe probe = driver_entry(to).probe(root.path, settings.storage_opts);
-  std::string what = "cannot use " + name_of(to) + " on " + root.path + ": ";
+  Probe probe = driver_entry(to).probe(root, settings.storage_opts);
+  std::string what = "cannot use " + name_of(to) + " on " + root + ": ";
   if (probe.usable == Probe::Usable::no) {
     bool named = probe.fix.find("drover select") != std::string::npos;
     std::string others = named ? "" : "choose another: drover select";
@@ -136,47 +139,6 @@ void refuse_damage(const std::vector<StoreProblem>& problems) {
               "`drover verify` lists all damage; remove what uses it with the engine, then try again");
 }
 
-TargetFacts look_at_target(const DataRoot& root, const Dir& dir, DriverKind to, const HomeSettings& settings,
-                           const Driver& source) {
-  auto target = driver_entry(to).open(root.path + "/" + name_of(to), settings);
-  BackingFilesystem backing = probe_backing(root.path);
-  TargetFacts facts;
-  facts.kind = to;
-  facts.form = target->form();
-  facts.writable_form = target->writable_form();
-  facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
-  // Files are not cloned from one filesystem to another.
-  facts.reflink = backing.reflink.value_or(false) && !target->space() && !source.space();
-  facts.snapshots = target->layers_are_volumes();
-  facts.free_bytes = backing.free_bytes;
-  facts.free_inodes = backing.free_inodes;
-  facts.counts_inodes = backing.total_inodes > 0;
-  facts.place = "the filesystem of `" + root.path + "`";
-  facts.size_limits = target->limits_size();
-  auto space = target->space();
-  if (space) {
-    facts.place = space->where;
-    facts.free_bytes = space->free_bytes;
-    facts.counts_inodes = false;
-  }
-  auto image = dir.sub("image").sub(driver_name(source.kind()));
-  LayerFacts records = measure_tree(image);
-  facts.record_bytes = records.bytes;
-  facts.record_inodes = records.entries;
-  for (const char* copied : {kContainers, kBuildRecords})
-    if (auto folder = dir.try_sub(copied)) {
-      LayerFacts own = measure_tree(*folder);
-      facts.record_bytes += own.bytes;
-      facts.record_inodes += own.entries;
-    }
-  // The records are copied on the data root's filesystem wherever the layers go.
-  if (space && backing.free_bytes < facts.record_bytes)
-    throw Error("not enough space on the filesystem of `" + root.path + "`: Docker's records need " +
-                    human_size(facts.record_bytes) + ", " + human_size(backing.free_bytes) + " are free",
-                "make room there and try again");
-  return facts;
-}
-
 /// What the admin has set on containers' layers, and no records know of.
 void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& source) {
   auto settings = source.own_settings();
@@ -249,25 +211,33 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   Dir dir = open_data_root_for_change(root);
   Preflight found;
   found.from = options.from ? *options.from : require_current_driver(root, config, "--from");
-  DriverKind to = options.to;
-  if (found.from == to) refuse_same_driver(dir, to, options.from.has_value());
+  DriverKind to = options.to.value_or(found.from);
+  found.move = options.move;
+  if (options.to_root) found.move = plan_root_move(*options.to_root, root);
+  if (found.from == to && !found.move) refuse_same_driver(dir, to, options.from.has_value());
+  const std::string& target_root = found.move ? found.move->to_root : root.path;
+  BackingFilesystem backing = probe_backing(target_root);
   if (options.offline && found.from != DriverKind::devicemapper)
     throw Error(ExitCode::usage,
                 "--offline is a way to read devicemapper's layers, and the data is in " + name_of(found.from),
                 "leave it out");
   found.from_home = {root.owner, storage_opts_in_force(config), options.offline};
   found.source = open_source(root, dir, found.from, found.from_home);
-  refuse_mounts(root, found.from, to);
+  if (found.move)
+    check_root_move(*found.move, config, backing, to);
+  else
+    refuse_mounts(root, found.from, to);
   store::records_dir(dir, kBuildRecords);  // throws for a symlink, which would be left behind
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
   found.new_config =
       config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);
+  if (found.move) found.new_config = config_with_root(found.new_config, found.move->config_root);
   refuse_flags_in_the_way(config, name_of(to), found.new_config);
   found.to_home = {root.owner, storage_opts_of(found.new_config), false};
-  std::vector<std::string> overridden = require_usable(root, to, found.to_home, options.force);
+  std::vector<std::string> overridden = require_usable(target_root, to, found.to_home, options.force);
   if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
-  require_free_target(root, dir, to, found.to_home);
+  if (!found.move) require_free_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
   refuse_damage(found.inventory.problems);
   refuse_running_containers(found.inventory);
@@ -275,8 +245,14 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   refuse_damage(survey.problems);
   auto& problems = found.inventory.problems;
   problems.insert(problems.end(), survey.problems.begin(), survey.problems.end());
-  found.plan = make_plan(found.inventory, found.source->form(), survey.facts,
-                         look_at_target(root, dir, to, found.to_home, *found.source));
+  if (found.move) found.rest = survey_rest(dir, found.inventory);
+  TargetFacts target = look_at_target(target_root, backing, to, found.to_home, *found.source, dir,
+                                      found.move ? &found.rest : nullptr);
+  if (found.move && !on_one_filesystem(*found.move)) target.reflink = false;
+  found.plan = make_plan(found.inventory, found.source->form(), survey.facts, target);
+  if (found.move)
+    for (std::string& note : notes_of_move(*found.move, root, dir, config, backing, found.rest))
+      found.plan.notes.push_back(std::move(note));
   found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
   note_own_settings(found.plan, found.inventory, *found.source);
   if (std::string outside = found.source->outside(); !outside.empty())

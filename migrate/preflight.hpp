@@ -8,14 +8,18 @@
 #include "detect/engine_config.hpp"
 #include "drivers/driver.hpp"
 #include "migrate/plan.hpp"
+#include "migrate/root_move.hpp"
+#include "migrate/stage_root.hpp"
 #include "migrate/store.hpp"
 
 namespace drover {
 
 /// What the user asks `drover migrate` for.
 struct MigrateOptions {
-  DriverKind to = DriverKind::overlay2;
-  std::optional<DriverKind> from;  ///< nothing: the engine's current driver
+  std::optional<DriverKind> to;        ///< nothing: as it is, which only a move into another root can be
+  std::optional<DriverKind> from;      ///< nothing: the engine's current driver
+  std::optional<std::string> to_root;  ///< into this data root
+  std::optional<RootMove> move;        ///< the same, of one that has begun already
   std::vector<std::string> storage_opts;
   /// Go on where the installed engine or the running kernel does not have the target's driver (but never
   /// where the filesystem cannot hold its layers), or image layers are damaged in the source already.
@@ -32,6 +36,8 @@ struct Preflight {
   Inventory inventory;
   Plan plan;
   HomeSettings from_home, to_home;
+  std::optional<RootMove> move;      ///< into another data root
+  RootRest rest;                     ///< what moves then besides layers
   std::string new_config;            ///< the engine's configuration as the switch will write it
   std::vector<std::string> removed;  ///< storage-opts that the target does not take
 };

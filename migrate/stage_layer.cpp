@@ -36,10 +36,11 @@ TransferCount LayerStager::stage(const PlannedLayer& layer) const {
     OpenLayer made =
         target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
     std::unique_ptr<LayerWriter> writer;
+    bool may_link = layer.immutable() && plan_.links;
     if (target_.form_of(layer.id) == LayerForm::delta)
-      writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), layer.immutable());
+      writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), may_link);
     else
-      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), layer.immutable(), target_.marks());
+      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), may_link, target_.marks());
     read_source(layer, *writer);
     target_.seal(layer.id);
     TransferCount count = writer->count();

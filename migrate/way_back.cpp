@@ -2,6 +2,7 @@
 
 #include "detect/engine_config.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/move_back.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/switch.hpp"
@@ -30,39 +31,41 @@ std::unique_ptr<Driver> kept_home(const MigrationFolder& folder) {
   return driver_entry(folder.record().from).open(folder.kept_home_path(), folder.record().from_home);
 }
 
-/// Throws Error unless each container that was moved is in force as one of the new driver, or was removed
-/// with the engine, which lets go of its writable layer before it removes its folder.
-void require_containers(const Dir& root, const MigrationFolder& folder, const std::string& hint) {
-  const MigrationRecord& record = folder.record();
-  std::string from(driver_name(record.from)), to(driver_name(record.to));
+/// What was staged must be in force.
+void require_twins_in_place(const Dir& root, const MigrationFolder& folder, const std::string& hint) {
   for (const char* twin : {kContainers, kBuildRecords})
     if (folder.dir().exists(twin))
       throw Error(
           "`" + root.path_of(twin) + "` is not the new one, which is still in `" + folder.dir().path() + "`",
           hint);
-  auto kept = folder.dir().try_sub("kept");
-  if (!kept) return;
-  auto layers = root.sub(kImage).sub(to).try_sub("layerdb");
-  auto mounts = layers ? layers->try_sub("mounts") : std::nullopt;
-  store::ContainerDb now = store::read_containers(root);
-  for (const auto& [id, old] : store::read_containers(*kept).containers) {
-    if (find_driver(old.record.driver) != &driver_entry(record.from) || now.damaged.contains(id)) continue;
-    auto found = now.containers.find(id);
-    if (found == now.containers.end() ? mounts && mounts->exists(id)
-                                      : found->second.record.driver == old.record.driver)
-      throw Error(
-          ExitCode::proof_failed,
-          "container " + display_name(old.record) +
-              (found == now.containers.end()
-                   ? " is not in `" + root.path_of(kContainers) + "`, though its writable layer is there"
-                   : " is still one of " + from + " in `" + root.path_of(kContainers) + "`"),
-          hint);
-  }
 }
 
 }  // namespace
 
+void require_containers_carried(const Dir& old, const Dir& new_root, const MigrationRecord& record,
+                                const std::string& hint) {
+  std::string from(driver_name(record.from)), to(driver_name(record.to));
+  auto layers = new_root.sub(kImage).sub(to).try_sub("layerdb");
+  auto mounts = layers ? layers->try_sub("mounts") : std::nullopt;
+  store::ContainerDb now = store::read_containers(new_root);
+  for (const auto& [id, was] : store::read_containers(old).containers) {
+    if (find_driver(was.record.driver) != &driver_entry(record.from) || now.damaged.contains(id)) continue;
+    auto found = now.containers.find(id);
+    bool lost = found == now.containers.end() && mounts && mounts->exists(id);
+    bool still_old = found != now.containers.end() && record.from != record.to &&
+                     found->second.record.driver == was.record.driver;
+    if (lost || still_old)
+      throw Error(
+          ExitCode::proof_failed,
+          "container " + display_name(was.record) +
+              (lost ? " is not in `" + new_root.path_of(kContainers) + "`, though its writable layer is there"
+                    : " is still one of " + from + " in `" + new_root.path_of(kContainers) + "`"),
+          hint);
+  }
+}
+
 MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder) {
+  if (folder.record().move) return made_in_new_root(folder);
   MadeSince made;
   if (folder.state() != MigrationState::switched) return made;
   Inventory now = read_inventory(Dir::open(root.path), folder.record().to, nullptr);
@@ -81,6 +84,7 @@ MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder)
 }
 
 void roll_back(const Dir& data_root, MigrationFolder& folder) {
+  if (folder.record().move) return roll_back_move(folder);
   MigrationState state = folder.state();
   if (state == MigrationState::committing)
     throw Error("the old setup is being deleted already", "`drover commit` finishes that");
@@ -95,6 +99,7 @@ void roll_back(const Dir& data_root, MigrationFolder& folder) {
 
 void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   require_finished(folder.state());
+  if (folder.record().move) return require_move_committable(folder);
   if (folder.state() != MigrationState::switched) return;
   const MigrationRecord& record = folder.record();
   std::string from(driver_name(record.from)), to(driver_name(record.to));
@@ -113,7 +118,8 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   };
   require(dir);
   require(dir.sub("image"));
-  require_containers(dir, folder, only_copy);
+  require_twins_in_place(dir, folder, only_copy);
+  if (auto kept = folder.dir().try_sub("kept")) require_containers_carried(*kept, dir, record, only_copy);
   auto home = driver_entry(record.to).open(root.path + "/" + to, record.to_home);
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
     if (problem.fatal)
@@ -123,13 +129,17 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder) {
   if (auto blocker = old ? old->removal_blocker() : std::nullopt) throw Error(*blocker);
 }
 
-std::string committed_outside(const MigrationFolder& folder) {
+std::string deleted_by_commit(const MigrationFolder& folder) {
+  if (folder.record().move) return deleted_by_move_commit(folder);
   auto home = kept_home(folder);
-  return home ? home->outside() : "";
+  std::string outside = home ? home->outside() : "";
+  return "the old data of " + std::string(driver_name(folder.record().from)) + " in `" + folder.dir().path() +
+         "`" + (outside.empty() ? "" : ", and with it " + outside);
 }
 
 void commit(MigrationFolder& folder) {
   require_finished(folder.state());
+  if (folder.record().move) return commit_move(folder);
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   folder.remove_content();
   folder.end();

@@ -12,6 +12,7 @@ namespace drover {
 struct MadeSince {
   std::vector<std::string> containers;  ///< names
   std::vector<std::string> images;      ///< tags or short IDs
+  std::vector<std::string> volumes;     ///< names; only where a data root has moved
 };
 /// Of a migration that is switched; empty for any other.
 MadeSince made_since_switch(const DataRoot&, const MigrationFolder&);
@@ -24,11 +25,17 @@ void roll_back(const Dir& data_root, MigrationFolder&);
 /// if the new setup is all there and in force, since what it deletes may else be the only copy.
 void require_committable(const DataRoot&, const MigrationFolder&);
 
-/// What commit() deletes outside of the data root, in words; empty: nothing.
-std::string committed_outside(const MigrationFolder&);
+/// Throws Error unless each container of a migrated store is in force in the new root as one of the new
+/// driver, or was removed with the engine, which lets go of its writable layer before it removes its folder.
+/// `old` is where the old `containers/` is.
+void require_containers_carried(const Dir& old, const Dir& new_root, const MigrationRecord&,
+                                const std::string& hint);
 
-/// Deletes what was put aside. Throws Error in any other state; of the rest see require_committable(). An
-/// engine may be running: nothing that it uses is touched.
+/// What commit() deletes, in words: "the old data of overlay2 in `/var/lib/docker/drover/...`".
+std::string deleted_by_commit(const MigrationFolder&);
+
+/// Deletes what was put aside, or the old root. Throws Error in any other state; of the rest see
+/// require_committable(). An engine may be running: nothing that it uses is touched.
 void commit(MigrationFolder&);
 
 }  // namespace drover

@@ -10,6 +10,7 @@
 #include "drivers/clone_tree.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
+#include "migrate/root_paths.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
 #include "tests/support/sample_root.hpp"
@@ -106,17 +107,18 @@ std::string SampleHost::damage() const {
   return found;
 }
 
-std::string SampleHost::losses(DriverKind kind) const {
-  auto before = home_in(before_, DriverKind::overlay2), after = home_in(root_, kind);
+std::string SampleHost::losses(DriverKind kind, const std::string& root) const {
+  auto before = home_in(before_, DriverKind::overlay2), after = home_in(root, kind);
   std::string found;
   for (const LayerId& id : before->layers())
     found += differences(View(*before, id), before->marks(), View(*after, id), after->marks());
   if (after->layers().size() != before->layers().size()) found += "there are other layers\n";
-  found += compared(before_ + "/image/overlay2", path("image/" + std::string(driver_name(kind))));
-  Dir containers = Dir::open(path("containers"));
+  found += compared(before_ + "/image/overlay2", root + "/image/" + std::string(driver_name(kind)));
+  Dir containers = Dir::open(root + "/containers");
   for (const DirEntry& entry : Dir::open(before_ + "/containers").list()) {
     std::string old = Dir::open(before_ + "/containers").sub(entry.name).read("config.v2.json");
-    if (containers.sub(entry.name).read("config.v2.json") != config_for_driver(old, kind))
+    if (containers.sub(entry.name).read("config.v2.json") !=
+        moved_container_config(config_for_driver(old, kind), root_, root))
       found += "the configuration of container " + entry.name + " is another\n";
   }
   return found;

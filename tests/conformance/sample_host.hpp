@@ -41,8 +41,9 @@ class SampleHost {
   /// How the store differs from what was made, one a line: folders and configuration, byte by byte.
   std::string damage() const;
   /// How what a driver shows of each layer differs from what the sample showed, one a line; and whether the
-  /// records are the same but for the name of the driver.
-  std::string losses(DriverKind) const;
+  /// records are the same but for the name of the driver, and paths where the root is another one.
+  std::string losses(DriverKind kind) const { return losses(kind, root_); }
+  std::string losses(DriverKind, const std::string& root) const;
 
  private:
   TestFolder folder_;

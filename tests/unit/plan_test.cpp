@@ -199,6 +199,20 @@ TEST_CASE("the estimate knows what is shared") {
   CHECK(with_records.needed_inodes == deltas.needed_inodes + 7);
 }
 
+TEST_CASE("in another data root image layers share among themselves, not with the source") {
+  PlanFixture fixture;
+  fixture.target.form = fixture.target.writable_form = LayerForm::tree;
+  fixture.target.links = false;
+  Plan apart = fixture.plan();
+  fixture.target.shared_trees = true;
+  Plan shared = fixture.plan();
+  CHECK_FALSE(shared.links);
+  CHECK(shared.image_transfer == Transfer::copies);
+  // Of the images' seven (base 1, app 2, top 3, other 1) only what is their own: four.
+  CHECK(apart.needed_bytes - shared.needed_bytes > 2'900'000);
+  CHECK(shared.needed_bytes > 16'000'000);
+}
+
 TEST_CASE("from a tree, a layer's own part is what it has more than its parent") {
   PlanFixture fixture;
   fixture.target.form = fixture.target.writable_form = LayerForm::delta;

@@ -1,0 +1,32 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "migrate/root_move.hpp"
+
+namespace drover {
+
+/// What a migration is about, fixed when it begins: `plan.json` in its folder.
+struct MigrationRecord {
+  DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
+  std::string config_path;                ///< the engine's configuration file that the switch writes
+  std::vector<std::string> storage_opts;  ///< --storage-opt
+  /// Both homes' settings when it began: the configuration that they come from changes on the way.
+  HomeSettings from_home, to_home;
+  bool force = false;            ///< --force
+  std::optional<RootMove> move;  ///< into another data root
+};
+
+/// The text of plan.json. `is_pointer`: of the one in the old root, which says that the migration is kept in
+/// the new one. A record with a move has a version of its own, so that a drover which knows of no moves
+/// refuses it.
+std::string record_text(const MigrationRecord&, bool is_pointer = false);
+/// Throws Error "is ..." that lacks the file's name.
+MigrationRecord parse_record(const std::string& text, bool& is_pointer);
+
+/// In words: "from overlay2 to vfs", "of `/var/lib/docker` to `/mnt/docker`, from overlay2 to btrfs".
+std::string describe(const MigrationRecord&);
+
+}  // namespace drover

@@ -1,0 +1,237 @@
+#include "migrate/move_back.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "detect/engine_config.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "migrate/root_paths.hpp"
+#include "migrate/root_switch.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/stage_root.hpp"
+#include "migrate/target_root.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kVolumesFolder = "volumes";
+
+const RootMove& move_of(const MigrationFolder& folder) { return *folder.record().move; }
+
+std::string from_name(const MigrationFolder& folder) {
+  return std::string(driver_name(folder.record().from));
+}
+std::string to_name(const MigrationFolder& folder) { return std::string(driver_name(folder.record().to)); }
+
+std::unique_ptr<Driver> old_home(const MigrationFolder& folder) {
+  return driver_entry(folder.record().from)
+      .open(move_of(folder).from_root + "/" + from_name(folder), folder.record().from_home);
+}
+
+std::vector<std::string> volumes_in(const Dir& root) {
+  std::vector<std::string> names;
+  if (auto volumes = root.try_sub(kVolumesFolder))
+    for (const DirEntry& entry : volumes->list())
+      if (volumes->try_sub(entry.name)) names.push_back(entry.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Those of `a` that are not in `b`; both are sorted.
+std::vector<std::string> without(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  std::vector<std::string> left;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(left));
+  return left;
+}
+
+/// The old root with this driver's records and layers in it; nothing where they are not there.
+std::optional<Dir> whole_old_root(const MigrationFolder& folder) {
+  auto root = Dir::try_open(move_of(folder).from_root);
+  auto image = root ? root->try_sub(kImage) : std::nullopt;
+  if (!image || !image->try_sub(from_name(folder)) || !root->try_sub(from_name(folder))) return std::nullopt;
+  return root;
+}
+
+void clear_new_root(const MigrationFolder& folder) {
+  const RootMove& move = move_of(folder);
+  auto root = Dir::try_open(move.to_root);
+  if (!root) return;
+  driver_entry(folder.record().to)
+      .open(move.to_root + "/" + to_name(folder), folder.record().to_home)
+      ->remove_home();
+  std::vector<std::string> carried = RootSwitch(folder).carried();
+  if (auto old = Dir::try_open(move.from_root))
+    for (const DirEntry& entry : old->list()) carried.push_back(entry.name);
+  RootEntries there = entries_of(*root, carried);
+  for (const std::string& name : there.ours) root->remove_tree(name);
+  if (!there.foreign.empty())
+    log_warning("`" + move.to_root +
+                "` holds what neither drover nor an engine has put there, and it stays: " +
+                some_names(there.foreign));
+  if (move.makes_root()) return;
+  if (::fchown(root->fd(), move.uid, move.gid) != 0 || ::fchmod(root->fd(), move.mode) != 0)
+    throw_errno("cannot give `" + move.to_root + "` its mode and owner back");
+}
+
+/// All that the home holds, of layers that lie outside of it only those that are its own.
+void remove_old_layers(const MigrationFolder& folder, const Inventory& before) {
+  auto home = old_home(folder);
+  if (home->layers_outside()) {
+    std::set<LayerId> own = folder.finished_layers();
+    for (const auto& [chain, layer] : before.layers) own.insert(layer.cache_id);
+    for (const auto& [name, mount] : before.mounts) {
+      own.insert(mount.mount_id);
+      if (mount.init_id) own.insert(*mount.init_id);
+    }
+    home->claim({own.begin(), own.end()});
+  }
+  home->remove_home();
+}
+
+/// The records go last: by them it is known whose the containers are.
+void remove_carried(const MigrationFolder& folder, const Dir& root, const Inventory& before) {
+  auto left_out = left_out_of_move(before);
+  for (const std::string& name : RootSwitch(folder).carried()) {
+    if (left_out(name) || name == kImage) continue;
+    auto containers = name == kContainers ? root.try_sub(name) : std::nullopt;
+    if (!containers || before.foreign_containers.empty()) {
+      root.remove_tree(name);
+      continue;
+    }
+    for (const DirEntry& entry : containers->list())
+      if (!left_out(name + "/" + entry.name)) containers->remove_tree(entry.name);
+  }
+  for (const DirEntry& entry : root.list())
+    if (is_engine_scratch(entry.name)) root.remove_tree(entry.name);
+  auto image = root.try_sub(kImage);
+  if (!image) return;
+  image->remove_tree(from_name(folder));
+  auto others = image->list();
+  if (std::none_of(others.begin(), others.end(), [](const DirEntry& e) { return find_driver(e.name); }))
+    root.remove_tree(kImage);
+}
+
+}  // namespace
+
+MadeSince made_in_new_root(const MigrationFolder& folder) {
+  MadeSince made;
+  auto old_root = Dir::try_open(move_of(folder).from_root);
+  auto new_root = Dir::try_open(move_of(folder).to_root);
+  if (folder.state() != MigrationState::switched || !old_root || !new_root) return made;
+  Inventory before = read_inventory(*old_root, folder.record().from, nullptr),
+            now = read_inventory(*new_root, folder.record().to, nullptr);
+  for (const auto& [id, container] : now.containers)
+    if (!before.containers.contains(id)) made.containers.push_back(display_name(container));
+  for (const auto& [id, image] : now.images)
+    if (!before.images.contains(id)) made.images.push_back(display_name(image));
+  made.volumes = without(volumes_in(*new_root), volumes_in(*old_root));
+  return made;
+}
+
+void roll_back_move(MigrationFolder& folder) {
+  MigrationState state = folder.state();
+  if (state == MigrationState::committing)
+    throw Error("the old setup is being deleted already", "`drover commit` finishes that");
+  if (state != MigrationState::ended) {
+    const RootMove& move = move_of(folder);
+    if (state != MigrationState::rolling_back && !whole_old_root(folder))
+      throw Error("the old root `" + move.from_root + "` is not all there: there is nothing to go back to",
+                  "`drover commit` accepts the new root");
+    refuse_mounts_below(move.to_root, "then try again");
+    RootSwitch way(folder);
+    // What was never switched has no configuration to put back, and none that was kept.
+    if (state == MigrationState::staging) folder.dir().remove_tree("kept");
+    folder.set_state(MigrationState::rolling_back);
+    way.backward();
+    folder.journal().step("the configuration names `" + move.from_root + "`");
+    folder.mark_pointer(MigrationState::rolling_back);
+    clear_new_root(folder);
+  }
+  folder.end();
+}
+
+void require_move_committable(const MigrationFolder& folder) {
+  if (folder.state() != MigrationState::switched) return;
+  const MigrationRecord& record = folder.record();
+  const RootMove& move = move_of(folder);
+  std::string back = "nothing was deleted; `drover rollback` goes back to `" + move.from_root + "`";
+  if (!RootSwitch(folder).is_done())
+    throw Error("`" + record.config_path + "` does not name the new root `" + move.config_root +
+                    "`, and the old one is what a commit deletes",
+                "name it there again as data-root, or go back: drover rollback");
+  DataRoot now{move.to_root, record.config_path, true, record.to_home.owner};
+  CurrentDriver current = find_current_driver(now, read_engine_config(record.config_path));
+  if (current.name != to_name(folder))
+    throw Error(
+        "the engine does not use " + to_name(folder) + " but " +
+            (current.name.empty() ? "nothing" : current.name) + " (" + current.source + ")",
+        "name " + to_name(folder) + " in `" + record.config_path + "` again, or go back: drover rollback");
+  Dir new_root = Dir::open(move.to_root);
+  auto require = [&](const Dir& in, const std::string& name) {
+    if (!in.try_sub(name)) throw Error("`" + in.path_of(name) + "` is missing", back);
+  };
+  require(new_root, kImage);
+  require(new_root, to_name(folder));
+  require(new_root.sub(kImage), to_name(folder));
+  auto home = driver_entry(record.to).open(move.to_root + "/" + to_name(folder), record.to_home);
+  for (const StoreProblem& problem : read_inventory(new_root, record.to, home.get()).problems)
+    if (problem.fatal)
+      throw Error(ExitCode::proof_failed, "the store in `" + move.to_root + "` is damaged: " + problem.what,
+                  back);
+  auto old_root = whole_old_root(folder);
+  if (!old_root) return;  // deleted by hand: there is nothing left to be lost
+  require_containers_carried(*old_root, new_root, record, back);
+  if (old_root->try_sub(kVolumesFolder)) require(new_root, kVolumesFolder);
+  refuse_mounts_below(move.from_root, "then try again");
+  if (EngineLock::held(move.from_root))
+    throw Error(ExitCode::in_use,
+                "an engine, or another drover, is using the old root `" + move.from_root + "`",
+                "stop it first; what it has changed there is not in `" + move.to_root + "`");
+  if (!RootSwitch(folder).old_root_is_as_it_was(*old_root))
+    throw Error(
+        "the old root `" + move.from_root +
+            "` has changed since the switch, as by an engine that was "
+            "started on it, and a commit would delete that",
+        "look at it; then either go back to it (drover rollback), or delete what is in it yourself, all "
+        "but its folder `drover`, and commit");
+  if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
+    throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
+                "make it anew with another path, or remove it, then commit");
+  if (auto blocker = old_home(folder)->removal_blocker()) throw Error(*blocker);
+}
+
+std::string deleted_by_move_commit(const MigrationFolder& folder) {
+  std::string text = "the layers of " + from_name(folder);
+  std::vector<std::string> carried = RootSwitch(folder).carried();
+  for (const std::string& name : carried) text += ", " + name;
+  text += " in `" + move_of(folder).from_root + "`";
+  auto old_root = Dir::try_open(move_of(folder).from_root), new_root = Dir::try_open(move_of(folder).to_root);
+  if (!old_root || !new_root || folder.state() != MigrationState::switched) return text;
+  auto only_there = without(volumes_in(*old_root), volumes_in(*new_root));
+  if (!only_there.empty())
+    text += ", with volumes that are not in `" + move_of(folder).to_root +
+            "` any more: " + some_names(only_there);
+  return text;
+}
+
+void commit_move(MigrationFolder& folder) {
+  if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
+  folder.mark_pointer(MigrationState::committing);
+  if (auto root = Dir::try_open(move_of(folder).from_root)) {
+    std::optional<EngineLock> lock;
+    if (root->try_sub(kVolumesFolder)) lock = EngineLock::take(root->path());
+    Inventory before = read_inventory(*root, folder.record().from, nullptr);
+    if (root->exists(from_name(folder))) remove_old_layers(folder, before);
+    remove_carried(folder, *root, before);
+  }
+  folder.remove_pointer();
+  folder.end();
+}
+
+}  // namespace drover

@@ -1,0 +1,30 @@
+#pragma once
+#include <sys/types.h>
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+namespace drover {
+
+/// A migration into another data root, as it is fixed when it begins: a part of its record. Both roots are
+/// those that the engine works in: with userns-remap the folder `<uid>.<gid>` in what its configuration
+/// names.
+struct RootMove {
+  std::string from_root, to_root;
+  std::string config_root;  ///< what the engine's configuration will name
+  /// Folders that were made for it when it began, the outermost first. Where the new root itself is not among
+  /// them, its mode and owner were these:
+  std::vector<std::string> made;
+  mode_t mode = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+
+  bool makes_root() const { return !made.empty() && made.back() == to_root; }
+};
+
+nlohmann::ordered_json root_move_json(const RootMove&);
+/// Throws Error "is damaged".
+RootMove parse_root_move(const nlohmann::ordered_json&);
+
+}  // namespace drover

@@ -1,0 +1,86 @@
+#include "migrate/root_switch.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kOldRoot = "old-root.json";
+
+/// What an engine changes whenever it starts: it makes `tmp` anew, for one. The root's own time tells
+/// nothing, since drivers are tried out in it (drover info).
+std::vector<std::string> entry_facts(const Dir& root) {
+  std::vector<std::string> facts;
+  for (const DirEntry& entry : root.list()) {
+    if (entry.name == "drover") continue;
+    struct stat st = root.stat(entry.name);
+    facts.push_back(as_utf8(entry.name) + " " + std::to_string(st.st_ino) + " " +
+                    std::to_string(st.st_ctim.tv_sec) + "." + std::to_string(st.st_ctim.tv_nsec));
+  }
+  std::sort(facts.begin(), facts.end());
+  return facts;
+}
+
+nlohmann::json kept_facts(const Dir& kept) {
+  auto text = kept.try_read(kOldRoot);
+  auto facts = nlohmann::json::parse(text.value_or("{}"), nullptr, false);
+  return facts.is_object() ? facts : nlohmann::json::object();
+}
+
+}  // namespace
+
+RootSwitch::RootSwitch(const MigrationFolder& folder)
+    : kept_(folder.kept()),
+      config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
+              folder.record().storage_opts, folder.record().move->config_root) {}
+
+void RootSwitch::prepare(const Dir& old_root, const std::vector<std::string>& carried) {
+  config_.keep();
+  nlohmann::ordered_json facts{{"entries", entry_facts(old_root)}, {"carried", carried}};
+  kept_.write_atomic(kOldRoot,
+                     facts.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", 0600,
+                     ::geteuid(), ::getegid());
+}
+
+void RootSwitch::backward() {
+  if (config_.is_kept()) config_.set_old();
+}
+
+std::vector<std::string> RootSwitch::carried() const {
+  std::vector<std::string> names;
+  auto facts = kept_facts(kept_);
+  if (auto list = facts.find("carried"); list != facts.end() && list->is_array())
+    for (const auto& name : *list)
+      if (name.is_string()) names.push_back(name.get<std::string>());
+  return names;
+}
+
+bool RootSwitch::old_root_is_as_it_was(const Dir& old_root) const {
+  return kept_facts(kept_).value("entries", nlohmann::json()) == nlohmann::json(entry_facts(old_root));
+}
+
+DataRoot root_of(const MigrationRecord& record, const DataRoot& found) {
+  if (!record.move) return found;
+  return {record.move->from_root, found.source, Dir::try_open(record.move->from_root).has_value(),
+          record.from_home.owner};
+}
+
+std::optional<EngineLock> lock_other_root(const MigrationRecord& record, const std::string& locked_root) {
+  if (!record.move) return std::nullopt;
+  const RootMove& move = *record.move;
+  const std::string& other = locked_root == move.from_root ? move.to_root : move.from_root;
+  auto dir = Dir::try_open(other);
+  // Nothing is made for the lock's sake where nothing is any more, or is yet.
+  if (!dir || !dir->try_sub("volumes")) return std::nullopt;
+  return EngineLock::take(other);
+}
+
+}  // namespace drover

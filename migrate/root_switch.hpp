@@ -1,0 +1,47 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "detect/data_root.hpp"
+#include "drivers/sys/dir.hpp"
+#include "migrate/migration_folder.hpp"
+#include "migrate/switch_config.hpp"
+
+namespace drover {
+
+/// The last step of a move into another data root: the engine's configuration is replaced by one that names
+/// the new root, by one rename. Before it an engine finds the old root and after it the new one, each whole.
+class RootSwitch {
+ public:
+  /// The folder's record must have a move; the folder must outlive this.
+  explicit RootSwitch(const MigrationFolder&);
+
+  /// Keeps the old configuration, and what the old root is like now. To be called once all is staged and
+  /// proven.
+  void prepare(const Dir& old_root, const std::vector<std::string>& carried);
+  /// The configuration names the new root.
+  bool is_done() const { return config_.names_data_root(); }
+  void forward() { config_.set_new(); }
+  /// The configuration is what it was; where it was never kept it was not changed either.
+  void backward();
+
+  /// Names at the old root's top that were carried; none before prepare().
+  std::vector<std::string> carried() const;
+  /// Whether what is at the old root's top is the same as then: an engine that starts on it makes some of
+  /// that anew.
+  bool old_root_is_as_it_was(const Dir& old_root) const;
+
+ private:
+  Dir kept_;
+  SwitchConfig config_;
+};
+
+/// The data root that a migration moves from; `found` is the one that led to it.
+DataRoot root_of(const MigrationRecord&, const DataRoot& found);
+
+/// The engine's lock of the other root of a move, while that of `locked_root` is held; nothing where there is
+/// no other, or it is gone. Throws Error (in_use).
+std::optional<EngineLock> lock_other_root(const MigrationRecord&, const std::string& locked_root);
+
+}  // namespace drover

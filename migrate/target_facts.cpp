@@ -1,0 +1,66 @@
+#include "migrate/target_facts.hpp"
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/size_text.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/survey.hpp"
+
+namespace drover {
+
+namespace {
+
+/// Of a migration within a root; `root` is where that is.
+void measure_records(TargetFacts& facts, const Dir& root, DriverKind from) {
+  LayerFacts records = measure_tree(root.sub("image").sub(driver_name(from)));
+  facts.record_bytes = records.bytes;
+  facts.record_inodes = records.entries;
+  for (const char* copied : {kContainers, kBuildRecords})
+    if (auto folder = root.try_sub(copied)) {
+      LayerFacts own = measure_tree(*folder);
+      facts.record_bytes += own.bytes;
+      facts.record_inodes += own.entries;
+    }
+}
+
+}  // namespace
+
+TargetFacts look_at_target(const std::string& root, const BackingFilesystem& backing, DriverKind to,
+                           const HomeSettings& settings, const Driver& source, const Dir& dir,
+                           const RootRest* rest) {
+  auto target = driver_entry(to).open(root + "/" + std::string(driver_name(to)), settings);
+  TargetFacts facts;
+  facts.kind = to;
+  facts.form = target->form();
+  facts.writable_form = target->writable_form();
+  facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
+  // Files are not cloned from one filesystem to another.
+  facts.reflink = backing.reflink.value_or(false) && !target->space() && !source.space();
+  facts.snapshots = target->layers_are_volumes();
+  facts.free_bytes = backing.free_bytes;
+  facts.free_inodes = backing.free_inodes;
+  facts.counts_inodes = backing.total_inodes > 0;
+  facts.place = "the filesystem of `" + root + "`";
+  facts.size_limits = target->limits_size();
+  auto space = target->space();
+  if (space) {
+    facts.place = space->where;
+    facts.free_bytes = space->free_bytes;
+    facts.counts_inodes = false;
+  }
+  if (rest) {
+    facts.record_bytes = rest->facts.bytes;
+    facts.record_inodes = rest->facts.entries;
+    facts.links = false;  // not even on one filesystem: nothing of the old root is touched
+    facts.shared_trees = true;
+  } else {
+    measure_records(facts, dir, source.kind());
+  }
+  // The records are copied on the data root's filesystem wherever the layers go.
+  if (space && backing.free_bytes < facts.record_bytes)
+    throw Error("not enough space on the filesystem of `" + root + "`: Docker's records need " +
+                    human_size(facts.record_bytes) + ", " + human_size(backing.free_bytes) + " are free",
+                "make room there and try again");
+  return facts;
+}
+
+}  // namespace drover

@@ -1,0 +1,17 @@
+#pragma once
+#include <string>
+
+#include "drivers/driver.hpp"
+#include "drivers/probe_backing.hpp"
+#include "migrate/plan.hpp"
+#include "migrate/stage_root.hpp"
+
+namespace drover {
+
+/// What the place where the target's home will be can do, for the plan. `root` is the data root that it will
+/// be in, `backing` that one's filesystem, `dir` the one that the records are in now; `rest` is what else
+/// goes along, where the two are not the same. Throws Error if the records alone have no room.
+TargetFacts look_at_target(const std::string& root, const BackingFilesystem& backing, DriverKind to,
+                           const HomeSettings&, const Driver& source, const Dir& dir, const RootRest* rest);
+
+}  // namespace drover
