@@ -142,6 +142,17 @@ std::string home_to_make(const MigrationFolder& folder) {
   return record.move ? record.move->to_root + "/" + std::string(driver_name(record.to)) : folder.home_path();
 }
 
+/// What is half made would be made anew, with all that an engine has done there.
+void require_old_root_in_force(const MigrationFolder& folder) {
+  const MigrationRecord& record = folder.record();
+  if (RootSwitch(folder).is_done())
+    throw Error(ExitCode::in_use,
+                "`" + record.config_path + "` names the new root `" + record.move->config_root +
+                    "` already, which is not whole yet: an engine may have run on it",
+                "name `" + record.move->from_root +
+                    "` there again, save what the engine has made in the new root, then go on");
+}
+
 /// The configuration names the new root already, or will by one rename.
 void finish_root_switch(MigrationFolder& folder) {
   folder.set_state(MigrationState::switching);
@@ -182,6 +193,7 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
 MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
                                  unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
+  if (folder.record().move) require_old_root_in_force(folder);
   MigrationResult result = summary_of(found.plan, root, folder.record());
   auto target = driver_entry(found.plan.to).open(home_to_make(folder), folder.record().to_home);
   target->make_home();

@@ -273,6 +273,20 @@ void MigrationFolder::remove_content() {
     if (entry.name != kJournal && entry.name != kPlan) dir_.remove_tree(entry.name);
 }
 
+namespace {
+
+/// What a cut has left in the new root before it could say anything.
+void remove_unbegun(const std::optional<Dir>& root, const std::string& id) {
+  auto dir = folder_in(root, id);
+  if (!dir || Journal::read(*dir).state) return;
+  require_never_begun(*dir);
+  Dir above = root->sub(kFolder);
+  above.remove_tree(id);
+  if (above.list().empty()) root->remove_dir(kFolder);
+}
+
+}  // namespace
+
 void MigrationFolder::end() {
   if (state_ != MigrationState::ended) set_state(MigrationState::ended);
   remove_content();
@@ -283,6 +297,7 @@ void MigrationFolder::end() {
   if (above.list().empty()) root_.remove_dir(kFolder);
   root_.sync();
   if (!record_.move) return;
+  remove_unbegun(Dir::try_open(record_.move->to_root), id_);
   // Those that a rollback has emptied.
   for (auto made = record_.move->made.rbegin(); made != record_.move->made.rend(); ++made)
     if (::rmdir(made->c_str()) != 0) break;

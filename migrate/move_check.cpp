@@ -78,6 +78,10 @@ std::vector<std::string> notes_of_move(const RootMove& move, const DataRoot& roo
   if (target.kernel_type == "tmpfs" || target.kernel_type == "ramfs")
     notes.push_back("`" + move.to_root + "` is in memory (" + target.kernel_type +
                     "): all is gone when the host restarts");
+  else if (!on_one_filesystem(move) && target.mount_point != "/")
+    notes.push_back("`" + target.mount_point +
+                    "` must be mounted whenever the engine starts, or it comes up empty: RequiresMountsFor=" +
+                    move.config_root + " in docker.service");
   if (!rest.foreign.empty())
     notes.push_back("what no engine has made comes along, too: " + some_names(rest.foreign));
   for (const std::string& left : rest.left)

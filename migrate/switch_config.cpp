@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "detect/config_root.hpp"
 #include "detect/engine_config.hpp"
 #include "detect/json_edit.hpp"
@@ -48,7 +50,11 @@ void SwitchConfig::keep() {
 bool SwitchConfig::is_kept() const { return kept_.exists(kKept) || kept_.exists(kNotThere); }
 
 bool SwitchConfig::names_data_root() const {
-  return data_root_ && root_of_config(ConfigFile(path_).text()) == data_root_;
+  auto named = root_of_config(ConfigFile(path_).text());
+  if (!data_root_ || !named) return false;
+  std::error_code error;
+  auto plain = [&](const std::string& path) { return std::filesystem::weakly_canonical(path + "/.", error); };
+  return plain(*named) == plain(*data_root_);
 }
 
 std::optional<std::string> SwitchConfig::kept_text() const {

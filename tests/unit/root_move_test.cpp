@@ -117,7 +117,9 @@ TEST_CASE("cut while it is begun or ended, a move is found as what it is") {
   SUBCASE("the new root has only a plan: it is begun over") {
     fs::remove(roots.pointer(id) + "/journal");
     fs::remove(roots.new_root + "/drover/" + id + "/journal");
+    fs::remove(roots.new_root + "/drover/" + id + "/plan.json");
     { MigrationFolder::create(roots.old_dir(), roots.record()); }
+    CHECK(find_open_migration(roots.old_dir())->record.move->makes_root());
     CHECK(find_open_migration(roots.old_dir()));
     MigrationFolder::find(roots.old_dir())->end();
   }
