@@ -36,6 +36,7 @@ class Engine:
     def __init__(self, place, around=()):
         self.place = place
         self.around = around
+        self.names_root = True  # on the command line; else the config file does
         self.socket_path = os.path.join(place.run, "docker.sock")
         self._process = None
 
@@ -48,8 +49,7 @@ class Engine:
                 "dockerd",
                 "--config-file",
                 self.place.config,
-                "--data-root",
-                self.place.data_root,
+                *(["--data-root", self.place.data_root] if self.names_root else []),
                 "--exec-root",
                 os.path.join(self.place.run, "exec"),
                 "-p",
