@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <functional>
+#include <set>
 #include <unordered_set>
 
 #include "drivers/sys/interrupt.hpp"
@@ -11,7 +14,7 @@ namespace {
 struct DeltaDir {
   Dir dir;
   std::vector<std::string> content;  // taken from the back
-  std::unordered_set<std::string> hidden;
+  std::set<std::string> hidden;
 
   DeltaDir(Dir d, Marks marks, Opacity inside) : dir(std::move(d)) {
     for (DirEntry& entry : dir.list()) {
@@ -19,6 +22,8 @@ struct DeltaDir {
       if (decoded.role == EntryRole::content) content.push_back(std::move(entry.name));
       if (decoded.role == EntryRole::whiteout) hidden.insert(std::move(decoded.hides));
     }
+    // The same layer is told in the same order wherever it lies.
+    std::sort(content.begin(), content.end(), std::greater<>());
   }
 
   /// Tells of the names that are gone and have nothing new in their place.

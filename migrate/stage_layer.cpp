@@ -1,14 +1,13 @@
 #include "migrate/stage_layer.hpp"
 
 #include <memory>
-#include <unordered_set>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/compare_views.hpp"
+#include "migrate/layer_changes.hpp"
 #include "migrate/layer_writer.hpp"
 #include "migrate/proof.hpp"
-#include "migrate/recorded_paths.hpp"
 
 namespace drover {
 
@@ -62,28 +61,17 @@ std::optional<LayerId> LayerStager::base_of(const PlannedLayer& layer) const {
 
 void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const {
   std::optional<LayerId> base = base_of(layer);
-  bool on_parent = base == layer.parent;
-  if (source_.form() == LayerForm::delta && on_parent) {
-    OpenLayer own = source_.open(layer.id);
-    // An opaque root that the target's marks cannot express is told name by name.
-    bool opaque = opaque_root_hides(source_.marks()) && opacity(source_.marks(), own.root) == Opacity::opaque;
-    if (!opaque || opaque_root_hides(target_.marks()) || target_.form_of(layer.id) == LayerForm::tree) {
-      read_delta(own.root, source_.marks(), sink);
-      return;
-    }
-  }
-  ViewComparison comparison;
-  comparison.marks = source_.marks();
-  std::optional<std::unordered_set<std::string>> recorded;
-  if (layer.chain_id && on_parent) recorded = recorded_paths(data_root_, plan_.from, *layer.chain_id);
-  comparison.content = !recorded;
-  // Of what the record names it is not asked whether it differs: tools forge times, and a delta must have
-  // what was added again unchanged.
-  if (recorded) comparison.recorded = [&](const std::string& path) { return recorded->contains(path); };
-  View now(source_, layer.id);
-  std::optional<View> past;
-  if (base) past.emplace(source_, *base);
-  read_views(now, past ? &*past : nullptr, comparison, sink);
+  read_changes(
+      {.driver = source_,
+       .id = layer.id,
+       .base = base,
+       .base_is_parent = base == layer.parent,
+       // An opaque root that the target's marks cannot express is told name by name.
+       .root_may_hide = opaque_root_hides(target_.marks()) || target_.form_of(layer.id) == LayerForm::tree,
+       .data_root = &data_root_,
+       .records = plan_.from,
+       .chain_id = layer.chain_id},
+      sink);
 }
 
 LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) const {
