@@ -15,7 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// From the lowest up; a room includes only itself and those before it.
-constexpr std::array<std::string_view, 5> kRooms = {"drivers/sys", "drivers", "detect", "migrate", "cmd"};
+constexpr std::array<std::string_view, 6> kRooms = {"drivers/sys", "drivers", "detect",
+                                                    "migrate",     "migrate/archive", "cmd"};
 
 /// The room that holds a path relative to the source root: its folder, spelled exactly.
 std::size_t room_of(const fs::path& file) {

@@ -1,0 +1,296 @@
+#include "migrate/archive/tar_reader.hpp"
+
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::uint64_t kMostSpecial = 1 << 20;  // as Go's archive/tar: of a pax header or a long name
+
+[[noreturn]] void damaged(const std::string& why) { throw Error("its tar is damaged: " + why); }
+
+std::string_view field(const char* block, std::size_t at, std::size_t size) {
+  std::string_view text(block + at, size);
+  return text.substr(0, text.find('\0'));
+}
+
+/// Octal digits between blanks, or GNU's base 256 behind a set bit.
+std::uint64_t number(const char* block, std::size_t at, std::size_t size, const char* what) {
+  auto first = static_cast<unsigned char>(block[at]);
+  if (first & 0x80) {
+    std::uint64_t value = first & 0x7f;
+    if (first & 0x40) damaged(std::string("its ") + what + " is negative");
+    for (std::size_t i = 1; i < size; ++i) {
+      if (value >> 55) damaged(std::string("its ") + what + " is too large");
+      value = value << 8 | static_cast<unsigned char>(block[at + i]);
+    }
+    return value;
+  }
+  std::string_view text = field(block, at, size);
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  std::uint64_t value = 0;
+  if (text.empty()) return value;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
+  if (error != std::errc{} || end != text.data() + text.size())
+    damaged(std::string("its ") + what + " is no number");
+  return value;
+}
+
+template <class Number>
+Number decimal(std::string_view text, const char* what) {
+  Number value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size())
+    damaged(std::string("its ") + what + " is `" + printable(text.substr(0, 40)) + "`");
+  return value;
+}
+
+timespec parse_time(std::string_view text) {
+  bool negative = text.starts_with('-');
+  std::size_t point = std::min(text.find('.'), text.size());
+  timespec time{};
+  time.tv_sec = decimal<std::int64_t>(text.substr(0, point), "time");
+  std::string digits(text.substr(std::min(point + 1, text.size())));
+  if (digits.find_first_not_of("0123456789") != std::string::npos) damaged("its time is no number");
+  digits.resize(9, '0');
+  time.tv_nsec = decimal<long>(digits, "time");
+  if (negative && time.tv_nsec > 0) {
+    if (time.tv_sec == INT64_MIN) damaged("its time is too small");
+    --time.tv_sec;
+    time.tv_nsec = 1'000'000'000 - time.tv_nsec;
+  }
+  return time;
+}
+
+std::string unhex(std::string_view text) {
+  if (text.size() % 2 != 0) damaged("an attribute's name is no hex");
+  std::string bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    unsigned value = 0;
+    auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, value, 16);
+    if (error != std::errc{} || end != text.data() + i + 2) damaged("an attribute's name is no hex");
+    bytes += static_cast<char>(value);
+  }
+  return bytes;
+}
+
+void check_sum(const char* block) {
+  std::uint64_t stated = number(block, 148, 8, "checksum");
+  std::uint64_t plain = 0;
+  std::int64_t with_signs = 0;  // as some old tars counted
+  for (std::size_t i = 0; i < kTarBlock; ++i) {
+    char byte = i >= 148 && i < 156 ? ' ' : block[i];
+    plain += static_cast<unsigned char>(byte);
+    with_signs += static_cast<signed char>(byte);
+  }
+  if (stated != plain && static_cast<std::int64_t>(stated) != with_signs)
+    damaged("a header's checksum is wrong");
+}
+
+TarMember::Type type_of(char flag, std::string_view name) {
+  switch (flag) {
+    case '\0':
+    case '7':
+    case '0':
+      return name.ends_with('/') ? TarMember::Type::directory : TarMember::Type::regular;
+    case '1':
+      return TarMember::Type::hard_link;
+    case '2':
+      return TarMember::Type::symlink;
+    case '3':
+      return TarMember::Type::character;
+    case '4':
+      return TarMember::Type::block;
+    case '5':
+      return TarMember::Type::directory;
+    case '6':
+      return TarMember::Type::fifo;
+    case 'S':
+      throw Error("`" + printable(name) + "` is a sparse member, which no layer has");
+    default:
+      break;
+  }
+  damaged("`" + printable(name) + "` is of the unknown type " + printable({&flag, 1}));
+}
+
+void refuse_zero_bytes(const std::string& text) {
+  if (text.find('\0') != std::string::npos) damaged("a name holds a zero byte");
+}
+
+}  // namespace
+
+void TarReader::take(char* to, std::size_t size) {
+  read_exactly(source_, to, size, "its tar");
+  if (observer_) observer_->structure({to, size});
+}
+
+/// False at the end of the source, which may only be between two blocks.
+bool TarReader::read_block(char* block) {
+  std::size_t n = source_.read(block, kTarBlock);
+  if (n == 0) return false;
+  read_exactly(source_, block + n, kTarBlock - n, "its tar");
+  if (observer_) observer_->structure({block, kTarBlock});
+  return true;
+}
+
+void TarReader::finish_member() {
+  char block[64 << 10];
+  while (rest_ > 0) {
+    check_interrupted();
+    read(block, sizeof block);
+  }
+  if (padding_ > 0) take(block, padding_);
+  padding_ = 0;
+}
+
+std::string TarReader::read_special(std::uint64_t size) {
+  if (size > kMostSpecial) damaged("a header has " + std::to_string(size) + " bytes");
+  std::string text(size, '\0');
+  take(text.data(), text.size());
+  char padding[kTarBlock];
+  take(padding, tar_padding(size));
+  return text;
+}
+
+void TarReader::parse_header(const char* block, TarMember& member) const {
+  member.name = std::string(field(block, 0, 100));
+  bool posix = std::memcmp(block + 257, "ustar\0", 6) == 0;
+  if (posix)
+    if (std::string prefix(field(block, 345, 155)); !prefix.empty()) member.name = prefix + "/" + member.name;
+  member.target = std::string(field(block, 157, 100));
+  member.mode = static_cast<mode_t>(number(block, 100, 8, "mode") & 07777);
+  member.uid = static_cast<uid_t>(number(block, 108, 8, "owner"));
+  member.gid = static_cast<gid_t>(number(block, 116, 8, "group"));
+  member.size = number(block, 124, 12, "size");
+  // GNU writes a time before 1970 in base 256; the engine's own tars have pax records.
+  bool negative = static_cast<unsigned char>(block[136]) == 0xff;
+  if (negative) {
+    std::uint64_t bits = ~std::uint64_t{0};
+    for (int i = 1; i < 12; ++i) bits = bits << 8 | static_cast<unsigned char>(block[136 + i]);
+    member.mtime.tv_sec = static_cast<std::int64_t>(bits);
+  } else {
+    member.mtime.tv_sec = static_cast<std::int64_t>(number(block, 136, 12, "time"));
+  }
+  if (std::memcmp(block + 257, "ustar", 5) == 0)
+    member.device = makedev(static_cast<unsigned>(number(block, 329, 8, "device")),
+                            static_cast<unsigned>(number(block, 337, 8, "device")));
+}
+
+void TarReader::apply_pax(std::string_view records, TarMember& member) const {
+  constexpr std::string_view kXattr = "SCHILY.xattr.", kOwn = "DROVER.", kHexXattr = "DROVER.xattr.";
+  while (!records.empty()) {
+    std::size_t blank = records.find(' ');
+    if (blank == std::string_view::npos || blank > 20) damaged("a pax record has no length");
+    auto length = decimal<std::uint64_t>(records.substr(0, blank), "length");
+    if (length > records.size() || length < blank + 3 || records[length - 1] != '\n')
+      damaged("a pax record has a wrong length");
+    std::string_view record = records.substr(blank + 1, length - blank - 2);
+    records.remove_prefix(length);
+    std::size_t equals = record.find('=');
+    if (equals == std::string_view::npos) damaged("a pax record has no value");
+    std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
+    if (key == "path")
+      member.name = std::string(value);
+    else if (key == "linkpath")
+      member.target = std::string(value);
+    else if (key == "size")
+      member.size = decimal<std::uint64_t>(value, "size");
+    else if (key == "uid")
+      member.uid = decimal<std::uint32_t>(value, "owner");
+    else if (key == "gid")
+      member.gid = decimal<std::uint32_t>(value, "group");
+    else if (key == "mtime")
+      member.mtime = parse_time(value);
+    else if (key.starts_with("GNU.sparse."))
+      throw Error("`" + printable(member.name) + "` is a sparse member, which no layer has");
+    else if (key.starts_with(kXattr))
+      member.xattrs.emplace_back(key.substr(kXattr.size()), value);
+    else if (key.starts_with(kHexXattr))
+      member.xattrs.emplace_back(unhex(key.substr(kHexXattr.size())), value);
+    else if (key.starts_with(kOwn))
+      member.drover.insert_or_assign(std::string(key.substr(kOwn.size())), value);
+  }
+}
+
+bool TarReader::next(TarMember& member) {
+  if (ended_) return false;
+  finish_member();
+  char block[kTarBlock];
+  std::string pax, long_name, long_target;
+  bool after_header = false;
+  for (;;) {
+    bool found = read_block(block);
+    bool zero = found && std::all_of(block, block + kTarBlock, [](char c) { return c == '\0'; });
+    if (!found || zero) {
+      if (after_header) damaged("it ends behind a header");
+      ended_ = true;
+      return false;
+    }
+    check_sum(block);
+    std::uint64_t size = number(block, 124, 12, "size");
+    char flag = block[156];
+    after_header = true;
+    if (flag == 'x')
+      pax += read_special(size);
+    else if (flag == 'g')
+      read_special(size);  // the engine passes over it, too
+    else if (flag == 'L')
+      long_name = read_special(size);
+    else if (flag == 'K')
+      long_target = read_special(size);
+    else
+      break;
+    if (pax.size() > kMostSpecial) damaged("its pax headers have no end");
+  }
+  member = TarMember();
+  parse_header(block, member);
+  if (!long_name.empty()) member.name = long_name.substr(0, long_name.find('\0'));
+  if (!long_target.empty()) member.target = long_target.substr(0, long_target.find('\0'));
+  apply_pax(pax, member);
+  refuse_zero_bytes(member.name);
+  refuse_zero_bytes(member.target);
+  std::sort(member.xattrs.begin(), member.xattrs.end());
+  member.type = type_of(block[156], member.name);
+  if (auto type = member.drover.find("type"); type != member.drover.end()) {
+    if (type->second != "socket") damaged("its type is `" + printable(type->second) + "`");
+    member.type = TarMember::Type::socket;
+    member.drover.erase(type);
+  }
+  bool has_content = member.type == TarMember::Type::regular;
+  if (member.size > static_cast<std::uint64_t>(INT64_MAX)) damaged("its size is too large");
+  // A hard link may state the size of what it links to; nothing follows it.
+  if (!has_content) member.size = 0;
+  rest_ = member.size;
+  padding_ = tar_padding(member.size);
+  if (observer_) observer_->member(member);
+  return true;
+}
+
+std::size_t TarReader::read(char* to, std::size_t size) {
+  size = static_cast<std::size_t>(std::min<std::uint64_t>(size, rest_));
+  if (size == 0) return 0;
+  std::size_t n = source_.read(to, size);
+  if (n == 0) throw Error("its tar ends too early");
+  if (observer_) observer_->content({to, n});
+  rest_ -= n;
+  return n;
+}
+
+std::string TarReader::read_all(std::size_t limit) {
+  if (rest_ > limit) damaged("a record has " + std::to_string(rest_) + " bytes");
+  std::string text(rest_, '\0');
+  for (std::size_t at = 0; at < text.size();) at += read(text.data() + at, text.size() - at);
+  return text;
+}
+
+}  // namespace drover
