@@ -89,6 +89,8 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
   add_commit(app, context);
   add_verify(app, context);
   add_layers(app, context);
+  add_export(app, context);
+  add_import(app, context);
   try {
     app.parse(argc, argv);
     return context.exit_code;

@@ -16,5 +16,7 @@ void add_rollback(CLI::App&, Context&);
 void add_commit(CLI::App&, Context&);
 void add_verify(CLI::App&, Context&);
 void add_layers(CLI::App&, Context&);
+void add_export(CLI::App&, Context&);
+void add_import(CLI::App&, Context&);
 
 }  // namespace drover

@@ -27,6 +27,8 @@ int run_commit(Context& context) {
     context.out << "removed what an ended migration had left\n";
     return static_cast<int>(ExitCode::done);
   }
+  if (folder->record().import)
+    refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
   require_committable(store.root, *folder);
   std::string from(driver_name(folder->record().from));
   const std::optional<RootMove> move = folder->record().move;

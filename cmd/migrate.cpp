@@ -124,6 +124,8 @@ int run_resume(const MigrateFlags& flags, Context& context) {
   if (!folder || folder->state() == MigrationState::ended)
     throw Error("there is no migration to resume in `" + store.root.path + "`",
                 "begin one: drover migrate --to DRIVER");
+  if (folder->record().import)
+    refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
   std::optional<EngineLock> other = lock_other_root(folder->record(), store.root.path);
   back_to_staging(dir, *folder);
   MigrationState state = folder->state();

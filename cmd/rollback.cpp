@@ -8,6 +8,8 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/archive/import.hpp"
+#include "migrate/archive/import_root.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/way_back.hpp"
@@ -44,9 +46,20 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
   if (!made.images.empty()) log_note("images made since: " + some_of(made.images));
 }
 
+int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {
+  log_note("the import is given up: the data root is again what it was before it");
+  if (!confirm(context)) {
+    log_note("nothing was changed");
+    return static_cast<int>(ExitCode::failed);
+  }
+  roll_back_import(root, folder);
+  if (log_level() != LogLevel::quiet) context.out << "rolled back; start the engine\n";
+  return static_cast<int>(ExitCode::done);
+}
+
 int run_rollback(Context& context) {
   StoreAccess store = find_store_as_root(context);
-  Dir dir = open_data_root_for_change(store.root);
+  Dir dir = open_import_root(store.root);
   EngineLock lock = EngineLock::take(store.root.path);
   auto folder = MigrationFolder::find(dir);
   if (!folder)
@@ -59,6 +72,7 @@ int run_rollback(Context& context) {
     return static_cast<int>(ExitCode::done);
   }
   MigrationRecord record = folder->record();
+  if (record.import) return roll_back_an_import(store.root, *folder, context);
   std::optional<EngineLock> other = lock_other_root(record, store.root.path);
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) {
@@ -75,7 +89,7 @@ int run_rollback(Context& context) {
 }  // namespace
 
 void add_rollback(CLI::App& app, Context& context) {
-  CLI::App* cmd = app.add_subcommand("rollback", "give a migration up: the old setup as it was");
+  CLI::App* cmd = app.add_subcommand("rollback", "give a migration or an import up: the old setup as it was");
   cmd->callback([&context] { context.exit_code = run_rollback(context); });
 }
 

@@ -115,6 +115,7 @@ std::string new_id(const MigrationRecord& record) {
   std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::strftime(time, sizeof time, "%Y%m%d-%H%M%S", ::gmtime_r(&now, &utc));
+  if (record.import) return std::string(time) + "-import";
   return std::string(time) + "-" + std::string(driver_name(record.from)) + "-to-" +
          std::string(driver_name(record.to));
 }
@@ -143,7 +144,15 @@ std::string next_step(MigrationState state) {
   return "`drover commit` finishes that";
 }
 
+std::string next_step(const MigrationRecord& record, MigrationState state) {
+  if (record.import) return "`drover import --resume` finishes it, `drover rollback` gives it up";
+  return next_step(state);
+}
+
 void refuse_open_migration(const OpenMigration& open, const std::string& data_root) {
+  if (open.record.import)
+    throw Error(ExitCode::in_use, "an import is open in `" + data_root + "`: it was interrupted",
+                next_step(open.record, open.state));
   std::string how = open.state == MigrationState::switched
                         ? "the new setup is in place and the old one is kept"
                         : "it was interrupted while " + std::string(state_name(open.state));
@@ -264,8 +273,9 @@ void MigrationFolder::set_state(MigrationState state) {
 
 void MigrationFolder::remove_content() {
   if (!dir_.exists(kPlan)) return;
-  auto remove_home = [](DriverKind kind, const std::string& path, const HomeSettings& settings) {
-    if (auto open = driver_entry(kind).open) open(path, settings)->remove_home();
+  // An import has no home of its own; what it made in the one in use is its own business.
+  auto remove_home = [&](DriverKind kind, const std::string& path, const HomeSettings& settings) {
+    if (auto open = record_.import ? nullptr : driver_entry(kind).open) open(path, settings)->remove_home();
   };
   remove_home(record_.to, home_path(), record_.to_home);
   if (dir_.try_sub("kept")) remove_home(record_.from, kept_home_path(), record_.from_home);

@@ -22,6 +22,7 @@ std::optional<OpenMigration> find_open_migration(const Dir& data_root);
 
 /// What the user can do about one in this state.
 std::string next_step(MigrationState);
+std::string next_step(const MigrationRecord&, MigrationState);
 
 /// Throws Error (in_use) that says how far it is and what can be done now.
 [[noreturn]] void refuse_open_migration(const OpenMigration&, const std::string& data_root);

@@ -157,6 +157,10 @@ void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& sou
 
 }  // namespace
 
+void require_importable(const DataRoot& root, DriverKind to, const HomeSettings& settings, bool force) {
+  require_usable(root.path, to, settings, force);
+}
+
 DriverKind require_current_driver(const DataRoot& root, const EngineConfig& config, const std::string& flag) {
   CurrentDriver current = find_current_driver(root, config);
   if (current.containerd)

@@ -46,6 +46,9 @@ struct Preflight {
 /// to the caller: Plan::fits().
 Preflight check_migration(const DataRoot&, const EngineConfig&, const MigrateOptions&);
 
+/// Throws Error (not_usable) if new layers cannot be made under this driver here; `force` as in MigrateOptions.
+void require_importable(const DataRoot&, DriverKind, const HomeSettings&, bool force);
+
 /// The engine's current driver. Throws Error, with `flag` as the way to name one, where it has none.
 DriverKind require_current_driver(const DataRoot&, const EngineConfig&, const std::string& flag);
 

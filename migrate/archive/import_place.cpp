@@ -1,0 +1,191 @@
+#include "migrate/archive/import_place.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/archive/incoming_store.hpp"
+#include "migrate/archive/layer_model.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kRepositories = "repositories.json";
+
+/// A path's folder, and the name in it; the folder must be there.
+struct Place {
+  Dir in;
+  std::string name;
+  Place(const Dir& root, const std::string& path) : in(root.clone()) {
+    auto [parent, base] = split_path(path);
+    if (!parent.empty()) in = root.walk(parent);
+    name = base;
+  }
+  bool exists() const { return in.exists(name); }
+};
+
+bool is_there(const Dir& root, const std::string& path) {
+  try {
+    return Place(root, path).exists();
+  } catch (const SystemError& e) {
+    if (e.number() != ENOENT) throw;
+    return false;
+  }
+}
+
+/// Done already, where what is to move is not there any more and something is in its place.
+void move_once(const Dir& from_root, const std::string& from, const Dir& to_root, const std::string& to) {
+  if (!is_there(from_root, from)) return;
+  Place source(from_root, from), target(to_root, to);
+  if (target.exists())
+    throw Error(
+        "`" + target.in.path_of(target.name) + "` is there already, and an import was to put it there",
+        "did an engine run in between? `drover rollback` gives the import up");
+  source.in.rename(source.name, target.in, target.name);
+}
+
+std::string driver_of(const MigrationFolder& folder) { return std::string(driver_name(folder.record().to)); }
+
+/// Sets (or, given none, removes) tags and leaves everything else in the file as it is.
+void set_tags(const Dir& records, const std::map<std::string, std::optional<Digest>>& tags) {
+  auto text = records.try_read(kRepositories);
+  Json json = text ? Json::parse(*text, nullptr, false) : Json{{"Repositories", Json::object()}};
+  if (!json.is_object()) throw Error("`" + records.path_of(kRepositories) + "` is damaged");
+  Json& repositories = json["Repositories"];
+  if (repositories.is_null()) repositories = Json::object();
+  Json before = repositories;
+  for (const auto& [reference, id] : tags) {
+    std::string name = repository_of(reference);
+    if (id) {
+      repositories[name][reference] = "sha256:" + *id;
+    } else if (auto repository = repositories.find(name); repository != repositories.end()) {
+      repository->erase(reference);
+      if (repository->empty()) repositories.erase(name);
+    }
+  }
+  if (repositories == before && text) return;
+  records.write_atomic(kRepositories, json.dump(-1, ' ', false, Json::error_handler_t::replace), 0600,
+                       ::geteuid(), ::getegid());
+}
+
+std::map<std::string, Digest> tags_in(const Dir& records) {
+  std::map<std::string, Digest> tags;
+  for (const auto& [id, references] : store::read_imagedb(records).references)
+    for (const std::string& reference : references) tags[reference] = id;
+  return tags;
+}
+
+/// The names below one of the folders of records that were moved in.
+std::set<std::string> moved_names(const ImportRecord& record, const std::string& below) {
+  std::set<std::string> names;
+  for (const auto& [from, to] : record.moves)
+    if (auto [parent, name] = split_path(to); parent.ends_with(below)) names.insert(name);
+  return names;
+}
+
+/// What an engine has made on top, if it was started while the import was half done.
+void require_unused(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
+  auto layers = moved_names(record, "layerdb/sha256"), mounts = moved_names(record, "layerdb/mounts"),
+       images = moved_names(record, "imagedb/content/sha256");
+  Inventory there = read_inventory(root, folder.record().to, nullptr);
+  std::string user;
+  for (const auto& [id, layer] : there.layers)
+    if (layer.parent && layers.contains(*layer.parent) && !layers.contains(id))
+      user = "layer " + short_id(id);
+  for (const auto& [name, mount] : there.mounts)
+    if (mount.parent && layers.contains(*mount.parent) && !mounts.contains(name))
+      user = "container " + short_id(name);
+  for (const auto& [id, image] : there.images)
+    if (image.top && layers.contains(*image.top) && !images.contains(id))
+      user = "image " + display_name(image);
+  if (!user.empty())
+    throw Error(
+        user + " stands on what was imported, and was made since",
+        "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
+}
+
+}  // namespace
+
+LiveHome::LiveHome(const DataRoot& root, const MigrationRecord& record)
+    : driver_(driver_entry(record.to).open(root.path + "/" + std::string(driver_name(record.to)),
+                                           record.to_home)) {}
+
+void LiveHome::open_for_layers(const Inventory& there, bool make) {
+  if (!make && !driver_->layers_outside()) return;
+  if (driver_->layers_outside()) {
+    // The layers that are there are to be found beside the new ones, which get names of their own for now.
+    std::vector<LayerId> own;
+    for (const auto& [id, layer] : there.layers) own.push_back(layer.cache_id);
+    for (const auto& [name, mount] : there.mounts) {
+      own.push_back(mount.mount_id);
+      if (mount.init_id) own.push_back(*mount.init_id);
+    }
+    if (!make) driver_->claim(own);
+  }
+  driver_->make_home();
+}
+
+void LiveHome::finish_layers() {
+  driver_->settle();
+  driver_->release();
+  driver_->close();
+}
+
+void LiveHome::take_back(const ImportRecord& record) {
+  if (record.made_home) {
+    driver_->remove_home();
+    return;
+  }
+  for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
+    if (driver_->contains(*id)) driver_->remove(*id);
+  finish_layers();
+}
+
+void place_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
+  for (const auto& [from, to] : record.put_aside) {
+    auto [parent, name] = split_path(to);
+    folder.dir().make_path(parent, 0700);
+    move_once(root, from, folder.dir(), to);
+  }
+  for (const auto& [from, to] : record.moves) move_once(folder.dir(), from, root, to);
+  std::map<std::string, std::optional<Digest>> tags(record.tags.begin(), record.tags.end());
+  set_tags(root.sub(kImage).sub(driver_of(folder)), tags);
+  root.sync_fs();
+}
+
+void remove_replaced(LiveHome& home, const ImportRecord& record) {
+  for (const LayerId& id : record.replaced_layers) home.driver().remove(id);
+}
+
+void take_back_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
+  auto image = root.try_sub(kImage);
+  auto records = image ? image->try_sub(driver_of(folder)) : std::nullopt;
+  if (records) {
+    require_unused(root, folder, record);
+    std::map<std::string, Digest> now = tags_in(*records);
+    std::map<std::string, std::optional<Digest>> back;
+    for (const auto& [tag, id] : record.tags) {
+      // One that was set to something else since is the user's.
+      if (auto found = now.find(tag); found == now.end() || found->second != id) continue;
+      auto old = record.old_tags.find(tag);
+      back[tag] = old == record.old_tags.end() ? std::nullopt : std::optional(old->second);
+    }
+    if (!back.empty()) set_tags(*records, back);
+  }
+  for (auto move = record.moves.rbegin(); move != record.moves.rend(); ++move)
+    if (!is_there(folder.dir(), move->first) && is_there(root, move->second))
+      move_once(root, move->second, folder.dir(), move->first);
+  for (auto move = record.put_aside.rbegin(); move != record.put_aside.rend(); ++move)
+    move_once(folder.dir(), move->second, root, move->first);
+  root.sync_fs();
+}
+
+}  // namespace drover

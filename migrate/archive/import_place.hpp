@@ -1,0 +1,35 @@
+#pragma once
+#include "detect/data_root.hpp"
+#include "migrate/archive/import_record.hpp"
+#include "migrate/migration_folder.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// The home in use, while layers are added to it.
+class LiveHome {
+ public:
+  /// Both must outlive this.
+  LiveHome(const DataRoot&, const MigrationRecord&);
+  Driver& driver() { return *driver_; }
+  /// Makes it ready for new layers beside those of these records; makes the home where there is none.
+  void open_for_layers(const Inventory& there, bool make);
+  /// All new layers are there: an engine will find them.
+  void finish_layers();
+  /// Takes them, and the home if it was made for them, away again.
+  void take_back(const ImportRecord&);
+
+ private:
+  std::unique_ptr<Driver> driver_;
+};
+
+/// Puts the records of what was imported in their place and sets the tags. Idempotent: goes on where it was
+/// cut.
+void place_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
+/// Removes the layers of containers that were replaced.
+void remove_replaced(LiveHome&, const ImportRecord&);
+/// The reverse of place_import. Throws Error, with nothing changed, if something was made since that stands
+/// on what was imported.
+void take_back_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
+
+}  // namespace drover

@@ -1,0 +1,102 @@
+#include "migrate/archive/import_record.hpp"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/error.hpp"
+
+namespace drover {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+constexpr const char* kName = "import.json";
+constexpr std::size_t kLimit = 256 << 20;
+
+[[noreturn]] void damaged() {
+  throw Error("an import's import.json is damaged", "restore it; it says what was done to the data root");
+}
+
+const Json& at(const Json& json, const char* key) {
+  auto found = json.find(key);
+  if (found == json.end()) damaged();
+  return *found;
+}
+
+std::string text_of(const Json& json) {
+  if (!json.is_string()) damaged();
+  return json.get<std::string>();
+}
+
+std::vector<std::string> texts_of(const Json& json) {
+  if (!json.is_array()) damaged();
+  std::vector<std::string> texts;
+  for (const Json& item : json) texts.push_back(text_of(item));
+  return texts;
+}
+
+/// A relative path without anything that leads up.
+std::string path_of(const Json& json) {
+  std::string path = text_of(json);
+  if (path.empty() || path.starts_with('/') || ("/" + path + "/").find("/../") != std::string::npos)
+    damaged();
+  return path;
+}
+
+Pairs pairs_of(const Json& json) {
+  if (!json.is_array()) damaged();
+  Pairs pairs;
+  for (const Json& item : json) {
+    if (!item.is_array() || item.size() != 2) damaged();
+    pairs.emplace_back(path_of(item[0]), path_of(item[1]));
+  }
+  return pairs;
+}
+
+std::vector<LayerId> ids_of(const Json& json) {
+  std::vector<LayerId> ids = texts_of(json);
+  for (const LayerId& id : ids)
+    if (!is_layer_id(id)) damaged();
+  return ids;
+}
+
+std::map<std::string, Digest> tags_of(const Json& json) {
+  if (!json.is_object()) damaged();
+  std::map<std::string, Digest> tags;
+  for (const auto& [tag, id] : json.items())
+    if (!is_digest(tags[tag] = text_of(id))) damaged();
+  return tags;
+}
+
+}  // namespace
+
+void write_import_record(const Dir& folder, const ImportRecord& record) {
+  Json json{
+      {"version", 1},          {"layers", record.layers},       {"made_home", record.made_home},
+      {"moves", record.moves}, {"put_aside", record.put_aside}, {"replaced_layers", record.replaced_layers},
+      {"tags", record.tags},   {"old_tags", record.old_tags},   {"made_dirs", record.made_dirs}};
+  folder.write_atomic(kName, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n", 0600,
+                      ::geteuid(), ::getegid());
+}
+
+std::optional<ImportRecord> read_import_record(const Dir& folder) {
+  auto text = folder.try_read(kName, kLimit);
+  if (!text) return std::nullopt;
+  Json json = Json::parse(*text, nullptr, false);
+  if (!json.is_object() || json.value("version", Json()) != 1) damaged();
+  ImportRecord record;
+  record.layers = ids_of(at(json, "layers"));
+  record.made_home = at(json, "made_home") == true;
+  record.moves = pairs_of(at(json, "moves"));
+  record.put_aside = pairs_of(at(json, "put_aside"));
+  record.replaced_layers = ids_of(at(json, "replaced_layers"));
+  record.tags = tags_of(at(json, "tags"));
+  record.old_tags = tags_of(at(json, "old_tags"));
+  for (const Json& item : at(json, "made_dirs")) record.made_dirs.push_back(path_of(item));
+  return record;
+}
+
+}  // namespace drover

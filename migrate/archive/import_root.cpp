@@ -1,0 +1,71 @@
+#include "migrate/archive/import_root.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "drivers/sys/printable.hpp"
+#include "migrate/preflight.hpp"
+
+namespace drover {
+
+namespace {
+
+// What an engine makes in its data root (20.10 to 28), and what a filesystem of its own has.
+constexpr std::string_view kEngines[] = {
+    "buildkit",  "builder",  "containerd", "containers", "drover",
+    "engine-id", "image",    "lost+found", "network",    "nuke-graph-directory.sh",
+    "plugins",   "runtimes", "swarm",      "tmp",        "trust",
+    "volumes"};
+
+bool is_engines(const std::string& name) {
+  return find_driver(name) || std::find(std::begin(kEngines), std::end(kEngines), name) != std::end(kEngines);
+}
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+}  // namespace
+
+Dir open_import_root(const DataRoot& root) {
+  auto dir = Dir::try_open(root.path);
+  if (!dir || dir->stat().st_uid != 0 || dir->exists("image")) return open_data_root_for_change(root);
+  for (const DirEntry& entry : dir->list())
+    if (!is_engines(entry.name))
+      throw Error("`" + root.path + "` is no engine's data root: it holds `" + printable(entry.name) + "`",
+                  "name the engine's, or an empty folder, with --data-root");
+  return std::move(*dir);
+}
+
+NewRoot::NewRoot(const DataRoot& root) : path_(root.path) {
+  if (!root.exists) {
+    // Above it nothing is made: a mistyped path is likelier than a missing parent.
+    if (::mkdir(path_.c_str(), 0710) != 0) throw_errno("cannot make the data root `" + path_ + "`");
+    made_root_ = true;
+    if (::chown(path_.c_str(), 0, root.owner.gid) != 0)
+      throw_errno("cannot change the owner of `" + path_ + "`");
+  }
+  try {
+    open_import_root(root);
+    made_volumes_ = !exists(path_ + "/volumes");
+    made_lock_file_ = !exists(path_ + "/volumes/metadata.db");
+    lock_ = EngineLock::take(path_);
+  } catch (...) {
+    if (made_root_) ::rmdir(path_.c_str());
+    throw;
+  }
+}
+
+NewRoot::~NewRoot() {
+  if (kept_) return;
+  // Only what is as empty as it was made; under the lock, which goes last.
+  if (made_lock_file_) ::unlink((path_ + "/volumes/metadata.db").c_str());
+  if (made_volumes_) ::rmdir((path_ + "/volumes").c_str());
+  if (made_root_) ::rmdir(path_.c_str());
+}
+
+}  // namespace drover

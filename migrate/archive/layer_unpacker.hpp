@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/entry_placer.hpp"
+#include "drivers/view.hpp"
+#include "migrate/archive/room_guard.hpp"
+#include "migrate/archive/tar_reader.hpp"
+
+namespace drover {
+
+/// Makes a layer's own files, with overlay's marks, of its tar. The tar is untrusted: everything is reached
+/// below the layer's root, and what the marks cannot spell is an Error.
+class LayerUnpacker {
+ public:
+  /// `root`: where the files go; `parent`: what the layers below show, null for none. Both must outlive this.
+  LayerUnpacker(const Dir& root, const View* parent);
+
+  /// An image layer's tar, its marks spelled as the image specification has it.
+  void apply_layer(TarReader&);
+  /// A tar of changes (docs/archive-format.md), to what is there already.
+  void apply_changes(TarReader&);
+  /// To be called once, at the end: gives directories the attributes that they are to have.
+  void finish();
+  /// Bytes of all regular files' content.
+  std::uint64_t content_bytes() const { return content_bytes_; }
+
+ private:
+  struct Attributes {
+    struct stat st;
+    std::vector<Xattr> xattrs;
+  };
+  const Dir& folder(const std::string& path);
+  Dir make_folder_in(const Dir& above, const std::string& name, const std::string& path);
+  const Dir* existing_folder(const std::string& path);
+  void put(const TarMember&, const std::string& path, TarReader&);
+  void put_directory(const TarMember&, const std::string& path);
+  void put_link(const TarMember&, const std::string& path);
+  static std::vector<std::pair<std::uint64_t, std::uint64_t>> extents_of(const TarMember&,
+                                                                         std::uint64_t& size);
+  void put_file(const TarMember&, const Dir& in, const std::string& name, TarReader&);
+  void keep_content(const TarMember&, const std::string& path);
+  void hide_path(const std::string& path, bool even_content);
+  void forget(const std::string& path);
+  void clear_way(const Dir& in, const std::string& name, const std::string& path);
+  std::optional<std::pair<ViewDir, ViewEntry>> in_parent(const std::string& path) const;
+  std::vector<Xattr> xattrs_of(const TarMember&, const std::string& path) const;
+
+  const Dir& root_;
+  const View* parent_;
+  EntryPlacer copies_;  ///< of what the layers below have
+  std::map<std::string, Attributes> directories_;
+  std::string folder_path_;
+  std::optional<Dir> folder_;  ///< the last one that was asked for
+  bool opaque_root_ = false;
+  RoomGuard room_;
+  std::uint64_t content_bytes_ = 0;
+};
+
+}  // namespace drover
