@@ -1,0 +1,238 @@
+// Export and import as a user runs them, under every driver.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include "tests/conformance/archive_host.hpp"
+#include "tests/conformance/sample_host.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+std::vector<std::string> opts_of(const Case& one) {
+  return one.driver.storage_opts ? one.driver.storage_opts(one.filesystem) : std::vector<std::string>();
+}
+
+/// The sample in a data root of overlay2, and its archive.
+struct Sample {
+  ArchiveHost host{filesystem("ext4"), DriverKind::overlay2};
+  std::string archive = host.beside("sample.drover");
+  explicit Sample(const std::string& compress = "none") {
+    host.make_sample();
+    check_done(host.run({"export", "-o", archive, "--compress", compress}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("every driver takes an archive in and gives an archive of it") {
+  Sample sample;
+  for (const Case& one : cases()) {
+    CAPTURE(one.name());
+    ArchiveHost host(one.filesystem, one.driver.kind, opts_of(one));
+    Run run = host.run({"import", "-i", sample.archive, "--force", "--jobs", "2"});
+    check_done(run);
+    CHECK(has(run.out, "imported 3 images and 1 containers into " + std::string(one.driver.name())));
+    CHECK(host.losses_from(sample.host) == "");
+    CHECK_FALSE(Dir::open(host.root()).exists("drover"));
+    check_done(host.run({"verify"}));
+    check_done(host.run({"export", "-o", host.beside("again.drover")}));
+    ArchiveHost back(filesystem("ext4"), DriverKind::overlay2);
+    check_done(back.run({"import", "-i", host.beside("again.drover")}));
+    CHECK(back.losses_from(sample.host) == "");
+  }
+}
+
+TEST_CASE("the same content is the same archive, and so it is after an import") {
+  for (const char* compress : {"none", "gzip", "zstd"}) {
+    CAPTURE(std::string(compress));
+    Sample sample(compress);
+    std::string first = bytes_of(sample.archive);
+    CHECK(first.size() > 1000);
+    for (const char* jobs : {"1", "2"}) {
+      CAPTURE(std::string(jobs));
+      ArchiveHost host(filesystem("btrfs"), DriverKind::overlay2);
+      check_done(host.run({"import", "-i", sample.archive, "-j", jobs}));
+      check_done(host.run({"export", "-o", host.beside("again"), "--compress", compress}));
+      CHECK((bytes_of(host.beside("again")) == first));
+    }
+  }
+}
+
+TEST_CASE("what is there already is shared, a second import is in conflict") {
+  Sample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+  check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+  check_done(host.run({"import", "-i", sample.host.beside("base")}));
+  std::size_t before = Dir::open(host.path("vfs/dir")).list().size();
+  CHECK(before == 1);
+  Run more = host.run({"import", "-i", sample.archive});
+  check_done(more);
+  CHECK(has(more.out, "2 new layers, 1 that were there"));
+  CHECK(Dir::open(host.path("vfs/dir")).list().size() == 5);
+  CHECK(host.losses_from(sample.host) == "");
+
+  host.remember();
+  Run again = host.run({"import", "-i", sample.archive});
+  CHECK(again.code == 1);
+  CHECK(has(message_of(again), "container worker: there is one of this name and ID"));
+  CHECK(
+      has(message_of(again), "hint: nothing was changed; choose with --on-conflict skip, rename or replace"));
+  CHECK(host.changes() == "");
+  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "skip"}));
+  CHECK(host.changes() == "");
+
+  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "rename"}));
+  Inventory two = host.inventory();
+  CHECK(two.problems.empty());
+  CHECK(two.containers.size() == 2);
+  std::string names;
+  for (const auto& [id, container] : two.containers) names += container.name + " ";
+  CHECK((names == "worker worker-imported " || names == "worker-imported worker "));
+  CHECK(host.losses_from(sample.host) == "");
+
+  std::string id = two.containers.begin()->first;
+  std::size_t layers = Dir::open(host.path("vfs/dir")).list().size();
+  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "replace"}));
+  CHECK(Dir::open(host.path("vfs/dir")).list().size() == layers);
+  CHECK(host.inventory().containers.size() == 2);
+  CHECK(host.losses_from(sample.host) == "");
+}
+
+TEST_CASE("a tag that is another image there") {
+  Sample sample;
+  Digest there = sample.host.inventory().images.begin()->first;
+  auto with_other_tag = [&](ArchiveHost& host) {
+    check_done(host.run({"import", "-i", sample.archive}));
+    std::string path = host.path("image/overlay2/repositories.json"), text = bytes_of(path);
+    Inventory now = host.inventory();
+    std::string app, base;
+    for (const auto& [id, image] : now.images)
+      for (const std::string& reference : image.references) {
+        if (reference == "sample-app:1") app = id;
+        if (reference == "sample-base:1") base = id;
+      }
+    std::string from = "\"sample-app:1\":\"sha256:" + app, to = "\"sample-app:1\":\"sha256:" + base;
+    std::size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    write_file(path, text.replace(at, from.size(), to));
+    host.remember();
+    return std::pair(app, base);
+  };
+  auto tag = [](const ArchiveHost& host, const std::string& name) {
+    for (const auto& [id, image] : host.inventory().images)
+      for (const std::string& reference : image.references)
+        if (reference == name) return id;
+    return std::string("none");
+  };
+  for (const char* how : {"refuse", "skip", "rename", "replace"}) {
+    CAPTURE(std::string(how));
+    ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+    auto [app, base] = with_other_tag(host);
+    check_done(sample.host.run({"export", "sample-app:1", "-o", sample.host.beside("app")}));
+    Run run = host.run({"import", "-i", sample.host.beside("app"), "--on-conflict", how});
+    CHECK(run.code == (how == std::string("refuse") ? 1 : 0));
+    CHECK(tag(host, "sample-app:1") == (how == std::string("replace") ? app : base));
+    CHECK(tag(host, "sample-app:1-imported") == (how == std::string("rename") ? app : "none"));
+    if (run.code != 0) CHECK(has(message_of(run), "`sample-app:1` is another image there"));
+    if (run.code != 0) CHECK(host.changes() == "");
+  }
+}
+
+TEST_CASE("names choose what is exported, with what it stands on") {
+  Sample sample;
+  auto exported = [&](const std::string& name) {
+    check_done(sample.host.run({"export", name, "-o", sample.host.beside("one")}));
+    ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+    check_done(host.run({"import", "-i", sample.host.beside("one")}));
+    Inventory now = host.inventory();
+    CHECK(now.problems.empty());
+    return std::to_string(now.images.size()) + " " + std::to_string(now.containers.size()) + " " +
+           std::to_string(now.layers.size());
+  };
+  CHECK(exported("sample-base:1") == "1 0 1");
+  CHECK(exported("sample-app") == "1 0 2");
+  CHECK(exported("sample-app:slim") == "1 0 3");
+  CHECK(exported("worker") == "1 1 2");
+  CHECK(exported(sample.host.inventory().containers.begin()->first.substr(0, 12)) == "1 1 2");
+  Run none = sample.host.run({"export", "nothing", "-o", sample.host.beside("none")});
+  CHECK(none.code == 1);
+  CHECK(has(message_of(none), "there is no image or container `nothing`"));
+  CHECK(::access(sample.host.beside("none").c_str(), F_OK) != 0);
+  CHECK(::access(sample.host.beside("none.partial").c_str(), F_OK) != 0);
+}
+
+TEST_CASE("a damaged layer is not exported") {
+  Sample sample;
+  Inventory now = sample.host.inventory();
+  std::string layer = sample.host.path("overlay2/" + now.layers.begin()->second.cache_id + "/diff");
+  Dir diff = Dir::open(layer);
+  std::string victim;
+  for (const DirEntry& entry : diff.list())
+    if (S_ISDIR(diff.stat(entry.name).st_mode)) {
+      Dir sub = diff.sub(entry.name);
+      for (const DirEntry& one : sub.list())
+        if (S_ISREG(sub.stat(one.name).st_mode) && sub.stat(one.name).st_size > 0)
+          victim = layer + "/" + entry.name + "/" + one.name;
+    }
+  REQUIRE(victim != "");
+  std::string content = bytes_of(victim);
+  content[0] = static_cast<char>(content[0] + 1);
+  write_file(victim, content);
+  std::string before = bytes_of(sample.archive);
+  Run run = sample.host.run({"export", "-o", sample.archive});
+  CHECK(run.code == 12);
+  CHECK(has(message_of(run), "does not have its diff ID"));
+  CHECK((bytes_of(sample.archive) == before));
+}
+
+TEST_CASE("an import that is killed is resumed or given up") {
+  Sample sample;
+  auto after = [](const char* phase, int steps) {
+    return [phase = std::string(phase), steps, seen = false, done = 0](const std::string& line) mutable {
+      if (has(line, phase)) seen = true;
+      if (seen && ++done > steps) ::_exit(9);
+    };
+  };
+  for (const char* end : {"resume", "rollback"})
+    for (auto [phase, steps] : {std::pair("reading", 2), std::pair("making and proving", 0),
+                                std::pair("making and proving", 3), std::pair("placing", 0)}) {
+      CAPTURE(std::string(end));
+      CAPTURE(std::string(phase));
+      CAPTURE(steps);
+      ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+      check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+      check_done(host.run({"import", "-i", sample.host.beside("base")}));
+      host.remember();
+      REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, after(phase, steps)) == "killed");
+      bool begun = phase != std::string("reading");
+      Run refused = host.run({"migrate", "--to", "overlay2", "--yes"});
+      CHECK(refused.code == 11);
+      CHECK(has(message_of(refused), "an import is open"));
+      CHECK(host.run({"import", "-i", sample.archive}).code == 11);
+      CHECK(host.run({"commit", "--yes"}).code == 11);
+      CHECK(host.run({"migrate", "--resume", "--yes"}).code == 11);
+      if (end == std::string("resume") && begun) {
+        check_done(host.run({"import", "--resume"}));
+        CHECK(host.losses_from(sample.host) == "");
+        CHECK_FALSE(Dir::open(host.root()).exists("drover"));
+        continue;
+      }
+      if (end == std::string("resume")) CHECK(host.run({"import", "--resume"}).code == 1);
+      check_done(host.run({"rollback", "--yes"}));
+      CHECK(host.changes() == "");
+    }
+}
+
+TEST_CASE("no import makes a data root where there is something else") {
+  Sample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  Dir::open(host.beside("")).make_dir("docker", 0755);
+  write_file(host.path("letter"), "dear");
+  host.remember();
+  Run run = host.run({"import", "-i", sample.archive});
+  CHECK(run.code == 1);
+  CHECK(has(message_of(run), "is no engine's data root: it holds `letter`"));
+  CHECK(host.changes() == "");
+}
