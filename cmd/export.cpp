@@ -46,8 +46,9 @@ class Output {
     } else if (::stat(path_.c_str(), &st) == 0 && !S_ISREG(st.st_mode)) {
       fd_ = Fd(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     } else {
-      unfinished_ = path_ + ".partial";
-      fd_ = Fd(::open(unfinished_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+      std::string unfinished = path_ + ".partial-" + std::to_string(::getpid());
+      fd_ = Fd(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      if (fd_) unfinished_ = unfinished;
     }
     if (!fd_) throw_errno("cannot write `" + path + "`");
   }

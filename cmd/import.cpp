@@ -76,7 +76,7 @@ int finish(Context& context, const DataRoot& root, const StoreAccess& store, con
 
 int run_resume(const ImportFlags& flags, Context& context) {
   StoreAccess store = find_store_as_root(context);
-  Dir dir = open_import_root(store.root);
+  Dir dir = open_data_root_for_change(store.root);
   EngineLock lock = EngineLock::take(store.root.path);
   auto folder = MigrationFolder::find(dir);
   if (!folder || folder->state() == MigrationState::ended || !folder->record().import) {
@@ -85,6 +85,7 @@ int run_resume(const ImportFlags& flags, Context& context) {
     throw Error("there is no import to resume in `" + store.root.path + "`",
                 "begin one: drover import -i FILE");
   }
+  refuse_mounts(store.root, folder->record().to, folder->record().to);
   catch_interrupts();
   auto progress = make_progress(context);
   ImportResult result = resume_import(store.root, *folder, flags.threads, *progress);
@@ -112,6 +113,7 @@ int run_import(const ImportFlags& flags, Context& context) {
   options.on_conflict = conflict_choice(flags.on_conflict);
   options.threads = flags.threads;
   require_importable(root, options.to, options.settings, flags.force);
+  refuse_mounts(root, options.to, options.to);
   catch_interrupts();
   FdSource source(input.get(), flags.input == "-" ? "standard input" : "`" + flags.input + "`");
   auto progress = make_progress(context);

@@ -9,7 +9,6 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import.hpp"
-#include "migrate/archive/import_root.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/way_back.hpp"
@@ -59,7 +58,7 @@ int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& 
 
 int run_rollback(Context& context) {
   StoreAccess store = find_store_as_root(context);
-  Dir dir = open_import_root(store.root);
+  Dir dir = open_data_root_for_change(store.root);
   EngineLock lock = EngineLock::take(store.root.path);
   auto folder = MigrationFolder::find(dir);
   if (!folder)

@@ -145,7 +145,10 @@ std::string next_step(MigrationState state) {
 }
 
 std::string next_step(const MigrationRecord& record, MigrationState state) {
-  if (record.import) return "`drover import --resume` finishes it, `drover rollback` gives it up";
+  if (record.import)
+    return state == MigrationState::committing
+               ? "`drover import --resume` finishes it"
+               : "`drover import --resume` finishes it, `drover rollback` gives it up";
   return next_step(state);
 }
 

@@ -90,31 +90,6 @@ std::unique_ptr<Driver> open_source(const DataRoot& root, const Dir& dir, Driver
   return driver_entry(from).open(root.path + "/" + name_of(from), settings);
 }
 
-/// Whether the process that a container's record names is still that container's: its control group, or what
-/// is mounted in it, carries the container's ID. The number alone may be another process's by now.
-bool still_runs(const ContainerRecord& container) {
-  if (!container.running || container.pid <= 0) return false;
-  std::string process = "/proc/" + std::to_string(container.pid);
-  for (const char* file : {"/cgroup", "/mountinfo"}) {
-    std::ifstream lines(process + file);
-    for (std::string line; std::getline(lines, line);)
-      if (line.find(container.id) != std::string::npos) return true;
-  }
-  return false;
-}
-
-/// A container outlives its engine where that was killed, or has live-restore. It would go on writing to the
-/// old data.
-void refuse_running_containers(const Inventory& inventory) {
-  for (const auto& [id, container] : inventory.containers)
-    if (still_runs(container))
-      throw Error(
-          ExitCode::in_use,
-          "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
-              "), without an engine",
-          "start the engine, stop its containers, and stop it again; live-restore keeps them running");
-}
-
 void refuse_reluctant_target(const DataRoot& root, DriverKind to, const HomeSettings& settings) {
   std::string why = driver_entry(to).open(root.path + "/" + name_of(to), settings)->reluctance();
   if (!why.empty())
@@ -156,6 +131,27 @@ void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& sou
 }
 
 }  // namespace
+
+bool still_runs(const ContainerRecord& container) {
+  if (!container.running || container.pid <= 0) return false;
+  std::string process = "/proc/" + std::to_string(container.pid);
+  for (const char* file : {"/cgroup", "/mountinfo"}) {
+    std::ifstream lines(process + file);
+    for (std::string line; std::getline(lines, line);)
+      if (line.find(container.id) != std::string::npos) return true;
+  }
+  return false;
+}
+
+void refuse_running_containers(const Inventory& inventory) {
+  for (const auto& [id, container] : inventory.containers)
+    if (still_runs(container))
+      throw Error(
+          ExitCode::in_use,
+          "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
+              "), without an engine",
+          "start the engine, stop its containers, and stop it again; live-restore keeps them running");
+}
 
 void require_importable(const DataRoot& root, DriverKind to, const HomeSettings& settings, bool force) {
   require_usable(root.path, to, settings, force);

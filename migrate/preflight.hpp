@@ -46,7 +46,15 @@ struct Preflight {
 /// to the caller: Plan::fits().
 Preflight check_migration(const DataRoot&, const EngineConfig&, const MigrateOptions&);
 
-/// Throws Error (not_usable) if new layers cannot be made under this driver here; `force` as in MigrateOptions.
+/// Whether the process that a container's record names is still that container's: its control group, or what
+/// is mounted in it, carries the container's ID. The number alone may be another process's by now.
+bool still_runs(const ContainerRecord&);
+/// A container outlives its engine where that was killed, or has live-restore, and would go on writing.
+/// Throws Error (in_use).
+void refuse_running_containers(const Inventory&);
+
+/// Throws Error (not_usable) if new layers cannot be made under this driver here; `force` as in
+/// MigrateOptions.
 void require_importable(const DataRoot&, DriverKind, const HomeSettings&, bool force);
 
 /// The engine's current driver. Throws Error, with `flag` as the way to name one, where it has none.

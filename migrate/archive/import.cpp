@@ -8,6 +8,7 @@
 
 #include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
 #include "drivers/sys/size_text.hpp"
 #include "migrate/archive/container_config.hpp"
 #include "migrate/archive/import_place.hpp"
@@ -16,6 +17,7 @@
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/receive.hpp"
 #include "migrate/plan.hpp"
+#include "migrate/preflight.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/stage_layer.hpp"
 #include "migrate/stage_records.hpp"
@@ -43,11 +45,6 @@ Inventory read_there(const DataRoot& root, const Dir& dir, DriverKind kind, cons
   Inventory there = read_inventory(dir, kind, has_home ? home.get() : nullptr);
   refuse_damage(there, "the store of " + name_of(kind) + " in `" + root.path + "` is damaged");
   return there;
-}
-
-bool runs(const ContainerRecord& container) {
-  return container.running && container.pid > 0 &&
-         ::access(("/proc/" + std::to_string(container.pid)).c_str(), F_OK) == 0;
 }
 
 /// What was received, and what becomes of it: from when the archive is read to when its records are placed.
@@ -93,12 +90,15 @@ class Import {
     result.tags = record.tags.size();
     result.notes = std::move(notes_);
     if (folder_.state() == MigrationState::staging) {
+      refuse_damage(incoming, "what was read of the archive is damaged by now");
       stage(incoming, record, result);
       folder_.set_state(MigrationState::switching);
     }
     progress_.phase("placing Docker's records");
     for (const std::string& path : record.made_dirs) make_records_folder(path);
     place_import(dir_, folder_, record);
+    // From here on there is no way back: what was replaced goes.
+    folder_.set_state(MigrationState::committing);
     LiveHome home(root_, folder_.record());
     remove_replaced(home, record);
     home.driver().close();
@@ -143,6 +143,7 @@ class Import {
   ImportRecord record_of(const Inventory& incoming, const Inventory& there, const Settled& settled) {
     ImportRecord record;
     record.made_home = !dir_.exists(name_of(kind_));
+    record.made_repositories = !has(dir_, records() + "/repositories.json");
     Plan plan = plan_of(incoming, there);
     for (const PlannedLayer& layer : plan.layers)
       if (!layer.chain_id || !there.layers.contains(*layer.chain_id)) record.layers.push_back(layer.id);
@@ -189,7 +190,7 @@ class Import {
     if (container == there.containers.end())
       throw Error("container " + short_id(id) + " cannot be replaced: it is one of another driver",
                   "nothing was changed; --on-conflict rename gives the imported one another ID");
-    if (runs(container->second))
+    if (still_runs(container->second))
       throw Error(ExitCode::in_use,
                   "container " + display_name(container->second) + " still runs, without an engine",
                   "stop it first; nothing was changed");
@@ -270,7 +271,7 @@ class Import {
     Inventory there = read_there(root_, dir_, kind_, folder_.record().to_home);
     Plan plan = plan_of(incoming, there);
     LiveHome home(root_, folder_.record());
-    home.open_for_layers(there, record.made_home);
+    home.open_for_layers(there, record);
     // Of a run that was cut.
     for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
       if (home.driver().contains(*id)) home.driver().remove(*id);
@@ -329,6 +330,16 @@ void remove_made_folders(const Dir& root, const ImportRecord& record) {
   }
 }
 
+/// While nothing is placed there is nothing to keep: the archive can be read again.
+void give_up(const DataRoot& root, MigrationFolder& folder) {
+  try {
+    roll_back_import(root, folder);
+  } catch (const std::exception& e) {
+    log_warning(std::string("the import could not be cleared away: ") + e.what() +
+                "; `drover rollback` does that");
+  }
+}
+
 }  // namespace
 
 ImportResult import_archive(const DataRoot& root, ByteSource& stream, const ImportOptions& options,
@@ -342,14 +353,18 @@ ImportResult import_archive(const DataRoot& root, ByteSource& stream, const Impo
   try {
     Import import(root, folder, options.threads, progress);
     ImportRecord record = import.prepare(stream, options.on_conflict);
+    folder.dir().sync_fs();  // from here on it can be gone on with
     write_import_record(folder.dir(), record);
     return import.carry_out(record);
   } catch (const Error& e) {
-    // While nothing is placed there is nothing to keep: the archive can be read again.
     if (folder.state() != MigrationState::staging)
-      throw Error(e.code(), e.what(),
-                  e.hint().empty() ? next_step(folder.record(), folder.state()) : e.hint());
-    roll_back_import(root, folder);
+      throw Error(e.code(), e.what(), next_step(folder.record(), folder.state()));
+    give_up(root, folder);
+    bool of_migrations = e.hint().find("drover rollback") != std::string::npos ||
+                         e.hint().find("drover migrate") != std::string::npos;
+    throw Error(e.code(), e.what(), of_migrations ? "nothing was changed" : e.hint());
+  } catch (...) {
+    if (folder.state() == MigrationState::staging) give_up(root, folder);
     throw;
   }
 }
@@ -366,7 +381,10 @@ ImportResult resume_import(const DataRoot& root, MigrationFolder& folder, unsign
 void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
   Dir dir = Dir::open(root.path);
   if (auto record = read_import_record(folder.dir())) {
-    if (folder.state() != MigrationState::ended) take_back_import(dir, folder, *record);
+    if (folder.state() == MigrationState::committing)
+      throw Error("everything is imported already, and what it replaces is being removed",
+                  "`drover import --resume` ends that");
+    if (folder.state() == MigrationState::switching) take_back_import(dir, folder, *record);
     LiveHome home(root, folder.record());
     home.take_back(*record);
     remove_made_folders(dir, *record);

@@ -29,7 +29,8 @@ struct ImportResult {
 
 /// Puts an archive into a data root, beside what is there: reads it to its end into a folder where no engine
 /// looks, makes and proves the layers that are missing, then puts the records in their place. The engine's
-/// lock must be held. Throws Error with the data root as it was.
+/// lock must be held. Throws Error with the data root as it was; or, once records are being placed, with the
+/// import open: resume_import and roll_back_import go on from there.
 ImportResult import_archive(const DataRoot&, ByteSource&, const ImportOptions&, Progress&);
 
 /// Goes on with one that was interrupted after it had read its archive.

@@ -41,14 +41,28 @@ bool is_there(const Dir& root, const std::string& path) {
   }
 }
 
+/// Whether what is at this path says itself what it is: then it does not matter whose it is.
+bool is_content_addressed(const std::string& path) {
+  return path.find("/layerdb/sha256/") != std::string::npos || path.find("/imagedb/") != std::string::npos ||
+         path.find("/distribution/") != std::string::npos;
+}
+
 /// Done already, where what is to move is not there any more and something is in its place.
 void move_once(const Dir& from_root, const std::string& from, const Dir& to_root, const std::string& to) {
-  if (!is_there(from_root, from)) return;
+  if (!is_there(from_root, from)) {
+    if (is_there(to_root, to)) return;
+    throw Error(
+        "neither `" + from_root.path_of("") + from + "` nor `" + to_root.path_of("") + to + "` is there",
+        "`drover rollback` gives the import up");
+  }
   Place source(from_root, from), target(to_root, to);
-  if (target.exists())
+  if (target.exists()) {
+    // An engine that ran in between has the same layer or image by now.
+    if (is_content_addressed(to)) return;
     throw Error(
         "`" + target.in.path_of(target.name) + "` is there already, and an import was to put it there",
         "did an engine run in between? `drover rollback` gives the import up");
+  }
   source.in.rename(source.name, target.in, target.name);
 }
 
@@ -57,6 +71,9 @@ std::string driver_of(const MigrationFolder& folder) { return std::string(driver
 /// Sets (or, given none, removes) tags and leaves everything else in the file as it is.
 void set_tags(const Dir& records, const std::map<std::string, std::optional<Digest>>& tags) {
   auto text = records.try_read(kRepositories);
+  bool sets_any =
+      std::any_of(tags.begin(), tags.end(), [](const auto& tag) { return tag.second.has_value(); });
+  if (!text && !sets_any) return;
   Json json = text ? Json::parse(*text, nullptr, false) : Json{{"Repositories", Json::object()}};
   if (!json.is_object()) throw Error("`" + records.path_of(kRepositories) + "` is damaged");
   Json& repositories = json["Repositories"];
@@ -83,18 +100,28 @@ std::map<std::string, Digest> tags_in(const Dir& records) {
   return tags;
 }
 
+bool was_moved(const Dir& root, const Dir& folder, const std::pair<std::string, std::string>& move) {
+  return !is_there(folder, move.first) && is_there(root, move.second);
+}
+
 /// The names below one of the folders of records that were moved in.
-std::set<std::string> moved_names(const ImportRecord& record, const std::string& below) {
+std::set<std::string> moved_names(const Dir& root, const Dir& folder, const ImportRecord& record,
+                                  const std::string& below) {
   std::set<std::string> names;
-  for (const auto& [from, to] : record.moves)
-    if (auto [parent, name] = split_path(to); parent.ends_with(below)) names.insert(name);
+  for (const auto& move : record.moves)
+    if (!was_moved(root, folder, move)) {
+      continue;
+    } else if (auto [parent, name] = split_path(move.second); parent.ends_with(below)) {
+      names.insert(name);
+    }
   return names;
 }
 
 /// What an engine has made on top, if it was started while the import was half done.
 void require_unused(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
-  auto layers = moved_names(record, "layerdb/sha256"), mounts = moved_names(record, "layerdb/mounts"),
-       images = moved_names(record, "imagedb/content/sha256");
+  auto layers = moved_names(root, folder.dir(), record, "layerdb/sha256"),
+       mounts = moved_names(root, folder.dir(), record, "layerdb/mounts"),
+       images = moved_names(root, folder.dir(), record, "imagedb/content/sha256");
   Inventory there = read_inventory(root, folder.record().to, nullptr);
   std::string user;
   for (const auto& [id, layer] : there.layers)
@@ -118,17 +145,18 @@ LiveHome::LiveHome(const DataRoot& root, const MigrationRecord& record)
     : driver_(driver_entry(record.to).open(root.path + "/" + std::string(driver_name(record.to)),
                                            record.to_home)) {}
 
-void LiveHome::open_for_layers(const Inventory& there, bool make) {
-  if (!make && !driver_->layers_outside()) return;
+void LiveHome::open_for_layers(const Inventory& there, const ImportRecord& record) {
+  if (!record.made_home && !driver_->layers_outside()) return;
   if (driver_->layers_outside()) {
-    // The layers that are there are to be found beside the new ones, which get names of their own for now.
-    std::vector<LayerId> own;
+    // The layers that are there are to be found beside the new ones, which get names of their own for now;
+    // and those that a run which was cut had made.
+    std::vector<LayerId> own = record.layers;
     for (const auto& [id, layer] : there.layers) own.push_back(layer.cache_id);
     for (const auto& [name, mount] : there.mounts) {
       own.push_back(mount.mount_id);
       if (mount.init_id) own.push_back(*mount.init_id);
     }
-    if (!make) driver_->claim(own);
+    driver_->claim(own);
   }
   driver_->make_home();
 }
@@ -140,12 +168,11 @@ void LiveHome::finish_layers() {
 }
 
 void LiveHome::take_back(const ImportRecord& record) {
-  if (record.made_home) {
-    driver_->remove_home();
-    return;
-  }
+  driver_->claim(record.layers);
   for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
     if (driver_->contains(*id)) driver_->remove(*id);
+  // An engine that ran in between may have filled the home that was made.
+  if (record.made_home && driver_->layers().empty()) return driver_->remove_home();
   finish_layers();
 }
 
@@ -153,7 +180,8 @@ void place_import(const Dir& root, const MigrationFolder& folder, const ImportRe
   for (const auto& [from, to] : record.put_aside) {
     auto [parent, name] = split_path(to);
     folder.dir().make_path(parent, 0700);
-    move_once(root, from, folder.dir(), to);
+    // Once it is aside, what has its name is the imported one.
+    if (!is_there(folder.dir(), to)) move_once(root, from, folder.dir(), to);
   }
   for (const auto& [from, to] : record.moves) move_once(folder.dir(), from, root, to);
   std::map<std::string, std::optional<Digest>> tags(record.tags.begin(), record.tags.end());
@@ -172,19 +200,24 @@ void take_back_import(const Dir& root, const MigrationFolder& folder, const Impo
     require_unused(root, folder, record);
     std::map<std::string, Digest> now = tags_in(*records);
     std::map<std::string, std::optional<Digest>> back;
+    bool all_moved = std::all_of(record.moves.begin(), record.moves.end(),
+                                 [&](const auto& move) { return was_moved(root, folder.dir(), move); });
     for (const auto& [tag, id] : record.tags) {
+      if (!all_moved) break;  // tags are set last
+
       // One that was set to something else since is the user's.
       if (auto found = now.find(tag); found == now.end() || found->second != id) continue;
       auto old = record.old_tags.find(tag);
       back[tag] = old == record.old_tags.end() ? std::nullopt : std::optional(old->second);
     }
     if (!back.empty()) set_tags(*records, back);
+    if (record.made_repositories && tags_in(*records).empty() && records->exists(kRepositories))
+      records->unlink(kRepositories);
   }
   for (auto move = record.moves.rbegin(); move != record.moves.rend(); ++move)
-    if (!is_there(folder.dir(), move->first) && is_there(root, move->second))
-      move_once(root, move->second, folder.dir(), move->first);
+    if (was_moved(root, folder.dir(), *move)) move_once(root, move->second, folder.dir(), move->first);
   for (auto move = record.put_aside.rbegin(); move != record.put_aside.rend(); ++move)
-    move_once(folder.dir(), move->second, root, move->first);
+    if (is_there(folder.dir(), move->second)) move_once(folder.dir(), move->second, root, move->first);
   root.sync_fs();
 }
 

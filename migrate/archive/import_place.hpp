@@ -9,11 +9,11 @@ namespace drover {
 /// The home in use, while layers are added to it.
 class LiveHome {
  public:
-  /// Both must outlive this.
   LiveHome(const DataRoot&, const MigrationRecord&);
   Driver& driver() { return *driver_; }
-  /// Makes it ready for new layers beside those of these records; makes the home where there is none.
-  void open_for_layers(const Inventory& there, bool make);
+  /// Makes it ready for the record's layers beside those of these records; makes the home where there is
+  /// none.
+  void open_for_layers(const Inventory& there, const ImportRecord&);
   /// All new layers are there: an engine will find them.
   void finish_layers();
   /// Takes them, and the home if it was made for them, away again.
@@ -28,8 +28,8 @@ class LiveHome {
 void place_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
 /// Removes the layers of containers that were replaced.
 void remove_replaced(LiveHome&, const ImportRecord&);
-/// The reverse of place_import. Throws Error, with nothing changed, if something was made since that stands
-/// on what was imported.
+/// The reverse of place_import, whatever of it was done. Throws Error, with nothing changed, if something was
+/// made since that stands on what was imported.
 void take_back_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
 
 }  // namespace drover

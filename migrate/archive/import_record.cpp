@@ -74,10 +74,16 @@ std::map<std::string, Digest> tags_of(const Json& json) {
 }  // namespace
 
 void write_import_record(const Dir& folder, const ImportRecord& record) {
-  Json json{
-      {"version", 1},          {"layers", record.layers},       {"made_home", record.made_home},
-      {"moves", record.moves}, {"put_aside", record.put_aside}, {"replaced_layers", record.replaced_layers},
-      {"tags", record.tags},   {"old_tags", record.old_tags},   {"made_dirs", record.made_dirs}};
+  Json json{{"version", 1},
+            {"layers", record.layers},
+            {"made_home", record.made_home},
+            {"made_repositories", record.made_repositories},
+            {"moves", record.moves},
+            {"put_aside", record.put_aside},
+            {"replaced_layers", record.replaced_layers},
+            {"tags", record.tags},
+            {"old_tags", record.old_tags},
+            {"made_dirs", record.made_dirs}};
   folder.write_atomic(kName, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n", 0600,
                       ::geteuid(), ::getegid());
 }
@@ -90,6 +96,7 @@ std::optional<ImportRecord> read_import_record(const Dir& folder) {
   ImportRecord record;
   record.layers = ids_of(at(json, "layers"));
   record.made_home = at(json, "made_home") == true;
+  record.made_repositories = at(json, "made_repositories") == true;
   record.moves = pairs_of(at(json, "moves"));
   record.put_aside = pairs_of(at(json, "put_aside"));
   record.replaced_layers = ids_of(at(json, "replaced_layers"));

@@ -27,8 +27,6 @@ bool is_engines(const std::string& name) {
   return find_driver(name) || std::find(std::begin(kEngines), std::end(kEngines), name) != std::end(kEngines);
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
-
 }  // namespace
 
 Dir open_import_root(const DataRoot& root) {
@@ -51,8 +49,6 @@ NewRoot::NewRoot(const DataRoot& root) : path_(root.path) {
   }
   try {
     open_import_root(root);
-    made_volumes_ = !exists(path_ + "/volumes");
-    made_lock_file_ = !exists(path_ + "/volumes/metadata.db");
     lock_ = EngineLock::take(path_);
   } catch (...) {
     if (made_root_) ::rmdir(path_.c_str());
@@ -61,11 +57,20 @@ NewRoot::NewRoot(const DataRoot& root) : path_(root.path) {
 }
 
 NewRoot::~NewRoot() {
-  if (kept_) return;
-  // Only what is as empty as it was made; under the lock, which goes last.
-  if (made_lock_file_) ::unlink((path_ + "/volumes/metadata.db").c_str());
-  if (made_volumes_) ::rmdir((path_ + "/volumes").c_str());
-  if (made_root_) ::rmdir(path_.c_str());
+  if (kept_ || !made_root_)
+    return;  // an empty lock file is left where a data root was: an engine may wait for it
+  try {
+    // Only what is as empty as it was made; under the lock, which goes last.
+    Dir root = Dir::open(path_);
+    for (const DirEntry& entry : root.list())
+      if (entry.name != "volumes") return;
+    if (auto volumes = root.try_sub("volumes"); volumes && volumes->exists("metadata.db"))
+      volumes->unlink("metadata.db");
+    ::rmdir((path_ + "/volumes").c_str());
+    ::rmdir(path_.c_str());
+  } catch (const std::exception& e) {
+    log_warning(e.what());
+  }
 }
 
 }  // namespace drover

@@ -9,7 +9,7 @@ namespace drover {
 Dir open_import_root(const DataRoot&);
 
 /// Makes the data root, or nothing where there is one, and takes the engine's lock. When this ends without
-/// keep(), what was made is gone again.
+/// keep(), a root that was made is gone again, unless something is in it by now.
 class NewRoot {
  public:
   explicit NewRoot(const DataRoot&);
@@ -20,7 +20,7 @@ class NewRoot {
 
  private:
   std::string path_;
-  bool made_root_ = false, made_volumes_ = false, made_lock_file_ = false, kept_ = false;
+  bool made_root_ = false, kept_ = false;
   std::optional<EngineLock> lock_;
 };
 
