@@ -23,7 +23,8 @@ std::vector<Extent> extents_of(int file, off_t size) {
   std::vector<Extent> extents;
   for (off_t at = 0; at < size;) {
     off_t data = ::lseek(file, at, SEEK_DATA);
-    if (data < 0) break;  // a hole up to the end, or a filesystem that does not say
+    if (data < 0 && errno == ENXIO) break;  // a hole up to the end
+    if (data < 0) return {{0, size}};       // a filesystem that does not say
     off_t hole = std::min(::lseek(file, data, SEEK_HOLE), size);
     if (hole <= data || extents.size() == kMostExtents) return {{0, size}};
     extents.push_back({data, hole - data});

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -16,6 +17,7 @@
 #include "migrate/archive/layer_amendments.hpp"
 #include "migrate/archive/oci_layout.hpp"
 #include "migrate/layer_changes.hpp"
+#include "migrate/preflight.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/tar_split.hpp"
@@ -45,6 +47,7 @@ class RecipeSource : public ByteSource {
     if (content_ > 0) {
       std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(size, content_));
       content_ -= n;
+      std::memset(to, 0, n);
       return n;
     }
     std::size_t n = segment_.copy(to, size, at_);
@@ -134,7 +137,7 @@ class Exporter {
     check_interrupted();
     std::string name = "layer " + short_id(layer.chain_id);
     with_context(name, [&] {
-      if (tars_.insert(layer.diff_id).second) write_tar(layer);
+      write_tar(layer, tars_.insert(layer.diff_id).second);
       std::string folder = "drover/layers/" + layer.chain_id;
       archive_.add(folder + "/tar-split.json.gz", tar_split_text(layer));
       write_amendments(layer, folder);
@@ -156,9 +159,11 @@ class Exporter {
     return text;
   }
 
-  void write_tar(const ArchivedLayer& layer) {
+  /// `is_new`: no other layer has written this tar. It is put together of each layer's own files all the
+  /// same.
+  void write_tar(const ArchivedLayer& layer, bool is_new) {
     View view(home_, inventory_.layers.at(layer.chain_id).cache_id);
-    archive_.begin(blob_name(layer.diff_id), layer.tar_bytes);
+    if (is_new) archive_.begin(blob_name(layer.diff_id), layer.tar_bytes);
     TarSplitReader recipe(recipe_of(layer));
     Rebuilt rebuilt = rebuild_tar(
         recipe,
@@ -167,12 +172,15 @@ class Exporter {
           auto clean = clean_tar_name(path);
           return clean ? view.open(*clean) : std::nullopt;
         },
-        [&](std::string_view bytes) { archive_.write(bytes); });
+        [&](std::string_view bytes) {
+          if (is_new) archive_.write(bytes);
+        });
     const char* kNext = "`drover verify` tells more; what is sound can be named to export it";
     if (!rebuilt.problem.empty())
       throw Error(ExitCode::proof_failed, "it is damaged: " + rebuilt.problem, kNext);
     if (rebuilt.digest != layer.diff_id)
       throw Error(ExitCode::proof_failed, "its tar, put together again, does not have its diff ID", kNext);
+    if (!is_new) return;
     archive_.end();
     result_.tar_bytes += layer.tar_bytes;
   }
@@ -261,6 +269,7 @@ ExportResult export_archive(const DataRoot& root, const ExportOptions& options, 
   auto home = driver_entry(options.driver)
                   .open(root.path + "/" + std::string(driver_name(options.driver)), options.settings);
   Inventory inventory = read_inventory(dir, options.driver, home.get());
+  refuse_running_containers(inventory);
   ExportResult result = Exporter(dir, *home, inventory, to, progress).run(options.names);
   home->close();
   return result;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
@@ -100,8 +101,9 @@ Dir LayerUnpacker::make_folder_in(const Dir& above, const std::string& name, con
 /// The directory at this path, made with all above it where it is not there. A symlink on the way leads where
 /// it does inside of the layer, as for the engine.
 const Dir& LayerUnpacker::folder(const std::string& path) {
-  if (path.empty()) return root_;
   if (folder_ && folder_path_ == path) return *folder_;
+  real_path_.clear();
+  if (path.empty()) return root_;
   Dir at = root_.clone();
   std::string here;
   for (std::string rest = path; !rest.empty();) {
@@ -119,13 +121,24 @@ const Dir& LayerUnpacker::folder(const std::string& path) {
       if (!inside)
         throw Error("`" + printable(here) + "` is a symlink that leads to no directory of the layer");
       at = Dir(std::move(*inside), root_.path_of(here));
+      here = path_below_root(at);
       continue;
     }
     at = make_folder_in(at, name, here);
   }
   folder_path_ = path;
+  real_path_ = here;
   folder_ = std::move(at);
   return *folder_;
+}
+
+/// Where symlinks have led.
+std::string LayerUnpacker::path_below_root(const Dir& dir) const {
+  auto path_of = [](int fd) {
+    return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).string();
+  };
+  std::string root = path_of(root_.fd()), path = path_of(dir.fd());
+  return path.starts_with(root + "/") ? path.substr(root.size() + 1) : "";
 }
 
 /// Nothing is made, no symlink followed; null where there is none.
@@ -133,7 +146,7 @@ const Dir* LayerUnpacker::existing_folder(const std::string& path) {
   if (path.empty()) return &root_;
   try {
     folder_ = root_.walk(path);
-    folder_path_ = path;
+    folder_path_ = real_path_ = path;
     return &*folder_;
   } catch (const SystemError& e) {
     if (e.number() != ENOENT && e.number() != ENOTDIR && e.number() != ELOOP) throw;
@@ -153,8 +166,11 @@ void LayerUnpacker::forget(const std::string& path) {
 void LayerUnpacker::clear_way(const Dir& in, const std::string& name, const std::string& path) {
   auto st = in.try_stat(name);
   if (!st) return;
-  if (!S_ISDIR(st->st_mode)) return in.unlink(name);
   Dir above = in.clone();  // `in` may be what is forgotten
+  if (!S_ISDIR(st->st_mode)) {
+    folder_.reset();  // it may have led there
+    return above.unlink(name);
+  }
   forget(path);
   above.remove_tree(name);
 }
@@ -177,16 +193,18 @@ void LayerUnpacker::hide_path(const std::string& path, bool even_content) {
 
 void LayerUnpacker::put_directory(const TarMember& member, const std::string& path) {
   Attributes attributes{member.as_stat(), xattrs_of(member, path)};
+  std::string real = path;
   if (!path.empty()) {
     auto [parent, name] = split_path(path);
     Dir in = folder(parent).clone();
+    real = joined(real_path_, name);
     auto st = in.try_stat(name);
     bool was_hidden = st && is_whiteout(*st);
     if (st && !S_ISDIR(st->st_mode)) clear_way(in, name, path);
     if (!st || !S_ISDIR(st->st_mode)) in.make_dir(name, 0700);
     if (was_hidden) make_opaque(kMarks, in.sub(name));
   }
-  directories_[path] = std::move(attributes);
+  directories_[real] = std::move(attributes);
 }
 
 void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
@@ -208,6 +226,7 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
     if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
     source = folder(target_parent).clone();
     copies_.place(holder, target_name, *st, source, *target);
+    room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }
   if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
   if (*target == path) return;
@@ -272,6 +291,8 @@ void LayerUnpacker::put_file(const TarMember& member, const Dir& in, const std::
 }
 
 void LayerUnpacker::put(const TarMember& member, const std::string& path, TarReader& tar) {
+  constexpr std::uint64_t kEntry = 4096;  // about what an empty one takes
+  room_.wrote(kEntry);
   if (member.type == TarMember::Type::directory) return put_directory(member, path);
   if (path.empty()) throw Error("its root is no directory");
   if (member.type == TarMember::Type::hard_link) return put_link(member, path);
@@ -303,6 +324,7 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
     in.unlink(name);
     Fd to = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     copy_content(from.get(), to.get(), static_cast<std::uint64_t>(st->st_size), in.path_of(name).c_str());
+    room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }
   set_attributes(in, name, member.as_stat(), xattrs_of(member, path), false);
 }

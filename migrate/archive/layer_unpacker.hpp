@@ -34,6 +34,7 @@ class LayerUnpacker {
     std::vector<Xattr> xattrs;
   };
   const Dir& folder(const std::string& path);
+  std::string path_below_root(const Dir&) const;
   Dir make_folder_in(const Dir& above, const std::string& name, const std::string& path);
   const Dir* existing_folder(const std::string& path);
   void put(const TarMember&, const std::string& path, TarReader&);
@@ -53,8 +54,8 @@ class LayerUnpacker {
   const View* parent_;
   EntryPlacer copies_;  ///< of what the layers below have
   std::map<std::string, Attributes> directories_;
-  std::string folder_path_;
-  std::optional<Dir> folder_;  ///< the last one that was asked for
+  std::string folder_path_, real_path_;  ///< as it was asked for; without symlinks
+  std::optional<Dir> folder_;            ///< the last one that was asked for
   bool opaque_root_ = false;
   RoomGuard room_;
   std::uint64_t content_bytes_ = 0;
