@@ -1,6 +1,7 @@
 #include "migrate/archive/foreign_archive.hpp"
 
 #include <fcntl.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <map>
@@ -159,6 +160,15 @@ bool is_tag(const std::string& text) {
          std::all_of(tag.begin(), tag.end(), word) && !name.starts_with('/') && !name.ends_with('/');
 }
 
+/// As Go calls it.
+std::string host_architecture() {
+  struct utsname host;
+  if (::uname(&host) != 0) throw_errno("cannot tell this host's architecture");
+  std::string machine = host.machine;
+  if (machine == "x86_64") return "amd64";
+  return machine == "aarch64" ? "arm64" : machine;
+}
+
 class ForeignArchive {
  private:
   template <class Use>
@@ -225,12 +235,20 @@ class ForeignArchive {
     const Value& manifests = member(index, "manifests");
     if (!manifests.is_array()) throw Error("has no list of manifests");
     for (const Value& descriptor : manifests) {
+      check_interrupted();
+      const Value& architecture = member(member(descriptor, "platform"), "architecture");
+      if (depth > 0 && architecture.is_string() && architecture != host_architecture()) {
+        notes_.push_back("an image for the architecture `" + printable(architecture.get<std::string>()) +
+                         "` is left out");
+        continue;
+      }
       const Value& annotations = member(descriptor, "annotations");
       std::string name = tag;
       for (const char* key : {"org.opencontainers.image.ref.name", "io.containerd.image.name"})
         if (const Value& value = member(annotations, key); value.is_string()) name = value.get<std::string>();
       std::string path = files_.blob(digest_of(descriptor));
       in_json(path, [&](const Value& manifest) {
+        if (member(manifest, "manifests").is_array() && !indexes_.insert(path).second) return 0;
         if (member(manifest, "manifests").is_array())
           oci_images(manifest, name, images, depth + 1);
         else
@@ -299,6 +317,7 @@ class ForeignArchive {
   IncomingStore& store_;
   Progress& progress_;
   std::vector<std::string> notes_;
+  std::set<std::string> indexes_;  ///< that were read
 };
 
 }  // namespace

@@ -46,6 +46,12 @@ std::uint64_t number(const char* block, std::size_t at, std::size_t size, const 
   return value;
 }
 
+std::uint32_t id_number(const char* block, std::size_t at, const char* what) {
+  std::uint64_t value = number(block, at, 8, what);
+  if (value > UINT32_MAX) damaged(std::string("its ") + what + " is too large");
+  return static_cast<std::uint32_t>(value);
+}
+
 template <class Number>
 Number decimal(std::string_view text, const char* what) {
   Number value = 0;
@@ -169,8 +175,8 @@ void TarReader::parse_header(const char* block, TarMember& member) const {
     if (std::string prefix(field(block, 345, 155)); !prefix.empty()) member.name = prefix + "/" + member.name;
   member.target = std::string(field(block, 157, 100));
   member.mode = static_cast<mode_t>(number(block, 100, 8, "mode") & 07777);
-  member.uid = static_cast<uid_t>(number(block, 108, 8, "owner"));
-  member.gid = static_cast<gid_t>(number(block, 116, 8, "group"));
+  member.uid = id_number(block, 108, "owner");
+  member.gid = id_number(block, 116, "group");
   member.size = number(block, 124, 12, "size");
   // GNU writes a time before 1970 in base 256; the engine's own tars have pax records.
   bool negative = static_cast<unsigned char>(block[136]) == 0xff;
@@ -225,6 +231,7 @@ void TarReader::apply_pax(std::string_view records, TarMember& member) const {
 bool TarReader::next(TarMember& member) {
   if (ended_) return false;
   finish_member();
+  check_interrupted();
   char block[kTarBlock];
   std::string pax, long_name, long_target;
   bool after_header = false;
@@ -288,8 +295,9 @@ std::size_t TarReader::read(char* to, std::size_t size) {
 
 std::string TarReader::read_all(std::size_t limit) {
   if (rest_ > limit) damaged("a record has " + std::to_string(rest_) + " bytes");
-  std::string text(rest_, '\0');
-  for (std::size_t at = 0; at < text.size();) at += read(text.data() + at, text.size() - at);
+  // As it comes: what a header claims may never come.
+  std::string text, block(64 << 10, '\0');
+  while (std::size_t n = read(block.data(), block.size())) text.append(block, 0, n);
   return text;
 }
 
