@@ -160,7 +160,7 @@ TEST_CASE("names choose what is exported, with what it stands on") {
   CHECK(none.code == 1);
   CHECK(has(message_of(none), "there is no image or container `nothing`"));
   CHECK(::access(sample.host.beside("none").c_str(), F_OK) != 0);
-  CHECK(::access(sample.host.beside("none.partial").c_str(), F_OK) != 0);
+  CHECK(::access((sample.host.beside("none.partial-") + std::to_string(::getpid())).c_str(), F_OK) != 0);
 }
 
 TEST_CASE("a damaged layer is not exported") {
@@ -223,6 +223,74 @@ TEST_CASE("an import that is killed is resumed or given up") {
       check_done(host.run({"rollback", "--yes"}));
       CHECK(host.changes() == "");
     }
+}
+
+TEST_CASE("an import into nothing that is killed and given up leaves nothing") {
+  Sample sample;
+  for (const char* phase : {"reading", "making and proving", "placing"}) {
+    CAPTURE(std::string(phase));
+    ArchiveHost made(filesystem("btrfs"), DriverKind::btrfs);
+    auto kill_at = [&](const std::string& line) {
+      if (has(line, phase)) ::_exit(9);
+    };
+    REQUIRE(made.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+    check_done(made.run({"rollback", "--yes"}));
+    // The root itself and the engine's lock file are what an engine makes, too.
+    std::string left;
+    for (const DirEntry& entry : Dir::open(made.root()).list()) left += entry.name + " ";
+    CHECK(left == "volumes ");
+    Run again = made.run({"import", "-i", sample.archive});
+    check_done(again);
+    CHECK(made.losses_from(sample.host) == "");
+  }
+}
+
+TEST_CASE("a container that is replaced is there or replaced, wherever that is cut") {
+  Sample sample;
+  bool came_to_its_end = false;
+  for (int cut = 1; !came_to_its_end; ++cut) {
+    REQUIRE(cut < 100);
+    for (const char* end : {"resume", "rollback"}) {
+      CAPTURE(cut);
+      CAPTURE(std::string(end));
+      ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+      check_done(host.run({"import", "-i", sample.archive}));
+      host.remember();
+      int lines = 0;
+      auto kill_at = [&](const std::string&) {
+        if (++lines == cut) ::_exit(9);
+      };
+      std::string ended =
+          host.run_apart({"import", "-i", sample.archive, "--on-conflict", "replace", "-j", "1"}, kill_at);
+      came_to_its_end = ended != "killed";
+      if (!came_to_its_end) {
+        Run run = end == std::string("resume") ? host.run({"import", "--resume"}) : Run{1, "", ""};
+        if (run.code != 0) {
+          check_done(host.run({"rollback", "--yes"}));
+          CHECK(host.changes() == "");
+        }
+      }
+      CHECK(host.losses_from(sample.host) == "");
+      CHECK_FALSE(Dir::open(host.root()).exists("drover"));
+      CHECK(Dir::open(host.path("vfs/dir")).list().size() == 5);
+    }
+  }
+}
+
+TEST_CASE("what an engine has made in between stays when an import is given up") {
+  Sample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "placing")) ::_exit(9);
+  };
+  REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+  // An engine makes layers of its own in the home that the import has made.
+  auto driver = driver_entry(DriverKind::overlay2).open(host.path("overlay2"), {});
+  LayerId own(64, 'e');
+  driver->create(own, std::nullopt, {});
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(driver->contains(own));
+  CHECK(driver->layers().size() == 1);
 }
 
 TEST_CASE("no import makes a data root where there is something else") {
