@@ -102,6 +102,7 @@ Dir LayerUnpacker::make_folder_in(const Dir& above, const std::string& name, con
 /// it does inside of the layer, as for the engine.
 const Dir& LayerUnpacker::folder(const std::string& path) {
   if (folder_ && folder_path_ == path) return *folder_;
+  folder_.reset();
   real_path_.clear();
   if (path.empty()) return root_;
   Dir at = root_.clone();

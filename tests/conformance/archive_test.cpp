@@ -1,9 +1,12 @@
 // Export and import as a user runs them, under every driver.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/conformance/archive_host.hpp"
 #include "tests/conformance/sample_host.hpp"
+#include "tests/support/sample_root.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -223,6 +226,40 @@ TEST_CASE("an import that is killed is resumed or given up") {
       check_done(host.run({"rollback", "--yes"}));
       CHECK(host.changes() == "");
     }
+}
+
+TEST_CASE("what a tar and a driver say differently is carried as the driver shows it") {
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  Dir::open(host.beside("")).make_dir("docker", 0710);
+  Digest top;
+  {
+    SampleRoot sample(host.root(), SampleRoot::Files::overlay2);
+    Digest base = sample.add_layer(std::nullopt, {directory("d"), file("d/kept", "1"), file("d/gone", ""),
+                                                  file("one", "x"), file("two", "y")});
+    top = sample.add_layer(base, {directory("d"), directory("d/sub"), file("d/new", "2"), file("d/empty", ""),
+                                  directory("lib"), hard_link_to("three", "d/new"), symlink_to("l", "d")});
+    sample.add_image("app:1", top, "/app");
+  }
+  // As a driver may have it that makes something else of the tar.
+  Dir diff = Dir::open(host.path("overlay2/" + host.inventory().layers.at(top).cache_id + "/diff"));
+  diff.sub("d").unlink("empty");
+  hide(Marks::overlay, diff.sub("d"), "gone");
+  hide(Marks::overlay, diff, "one");
+  diff.write_new("more", "content", 0640);
+  diff.sub("lib").set_xattr("", "user.more", "1");
+  make_opaque(Marks::overlay, diff.sub("lib"));
+  diff.remove_dir("lib");
+  diff.make_symlink("lib", "d");
+  struct timespec times[2] = {{5, 6}, {1'700'000'001, 987'654'321}};
+  REQUIRE(::utimensat(diff.fd(), "d/sub", times, 0) == 0);
+  REQUIRE(::utimensat(diff.fd(), "d", times, 0) == 0);
+  check_done(host.run({"export", "-o", host.beside("archive")}));
+  for (DriverKind kind : {DriverKind::overlay2, DriverKind::vfs, DriverKind::aufs}) {
+    CAPTURE(std::string(driver_name(kind)));
+    ArchiveHost other(filesystem("ext4"), kind);
+    check_done(other.run({"import", "-i", host.beside("archive"), "--force"}));
+    CHECK(other.losses_from(host) == "");
+  }
 }
 
 TEST_CASE("an import into nothing that is killed and given up leaves nothing") {
