@@ -140,7 +140,7 @@ void add_import(CLI::App& app, Context& context) {
   auto* conflict =
       cmd->add_option("--on-conflict", flags->on_conflict,
                       "what to do with a tag that is another image there, or a container whose name or "
-                      "ID is there: refuse (default), skip, rename or replace")
+                      "ID is there: refuse (default), skip, rename, or replace, which deletes that container")
           ->check(CLI::IsMember({"refuse", "skip", "rename", "replace"}));
   cmd->add_flag("--force", flags->force,
                 "also for a driver that the installed engine or kernel does not have");

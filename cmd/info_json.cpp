@@ -105,7 +105,7 @@ Json migration_json(const std::optional<OpenMigration>& open) {
           {"state", state_name(open->state)},
           {"from_root", open->record.move ? Json(open->record.move->from_root) : Json(nullptr)},
           {"to_root", open->record.move ? Json(open->record.move->to_root) : Json(nullptr)},
-          {"next", next_step(open->state)}};
+          {"next", next_step(open->record, open->state)}};
 }
 
 Json other_json(const OtherStore& store) {

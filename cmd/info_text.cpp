@@ -86,7 +86,7 @@ void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open)
     lines.line(1, "From Root", open->record.move->from_root);
     lines.line(1, "To Root", open->record.move->to_root);
   }
-  lines.line(1, "Next", next_step(open->state));
+  lines.line(1, "Next", next_step(open->record, open->state));
 }
 
 std::string size_text(const StoreSummary& store) {

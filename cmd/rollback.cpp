@@ -46,7 +46,7 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
 }
 
 int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {
-  log_note("the import is given up: the data root is again what it was before it");
+  log_note("an import is open; given up, it leaves the data root as it was before it");
   if (!confirm(context)) {
     log_note("nothing was changed");
     return static_cast<int>(ExitCode::failed);

@@ -145,6 +145,7 @@ std::string next_step(MigrationState state) {
 }
 
 std::string next_step(const MigrationRecord& record, MigrationState state) {
+  if (record.import && state == MigrationState::rolling_back) return "`drover rollback` finishes that";
   if (record.import)
     return state == MigrationState::committing
                ? "`drover import --resume` finishes it"

@@ -56,13 +56,36 @@ const Value& list_at(const Value& object, const char* key) {
   return *found;
 }
 
+/// As an engine takes them: letters, digits and a few signs, a tag or digest behind a name.
+bool is_reference(const std::string& text) {
+  constexpr std::string_view kSigns = "._-/:@";
+  auto good = [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kSigns.find(c) != std::string_view::npos;
+  };
+  std::size_t colon = text.rfind(':');
+  return text.size() <= 512 && colon != std::string::npos && colon > 0 && colon + 1 < text.size() &&
+         std::string_view("/:@.-").find(text[0]) == std::string_view::npos &&
+         text.find("..") == std::string::npos && std::all_of(text.begin(), text.end(), good);
+}
+
+/// As an engine takes them (moby names.RestrictedNamePattern).
+bool is_container_name(const std::string& text) {
+  auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+  };
+  return !text.empty() && std::string_view("_.-").find(text[0]) == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(), word);
+}
+
 ArchivedImage parse_image(const Value& item) {
   ArchivedImage image;
   image.id = digest_at(item, "id");
   auto references = item.find("references");
   if (references == item.end() || !references->is_array()) damaged("an image has no list of references");
   for (const Value& reference : *references) {
-    if (!reference.is_string()) damaged("a reference is no text");
+    if (!reference.is_string() || !is_reference(reference.get<std::string>())) damaged("a reference is none");
     image.references.push_back(reference.get<std::string>());
   }
   image.parent = digest_or_none(item, "parent");
@@ -117,6 +140,7 @@ ArchiveHead parse_head(const std::string& text) {
   std::set<std::string> seen;
   for (const Value& item : list_at(all, "images")) {
     head.images.push_back(parse_image(item));
+    if (head.images.back().parent == head.images.back().id) damaged("an image is its own parent");
     if (!seen.insert(head.images.back().id).second) damaged("an image is there twice");
   }
   seen.clear();
@@ -134,6 +158,8 @@ ArchiveHead parse_head(const std::string& text) {
   for (const Value& item : list_at(all, "containers")) {
     ArchivedContainer container{digest_at(item, "id"), string_at(item, "name"),
                                 digest_or_none(item, "parent"), item.value("init", Value()) == true};
+    if (!is_container_name(container.name))
+      damaged("a container's name is `" + printable(container.name) + "`");
     if (container.parent && !seen.contains(*container.parent))
       damaged("a container stands on no layer of it");
     if (!containers.insert(container.id).second || !names.insert(container.name).second)

@@ -141,7 +141,7 @@ Compressor::Compressor(Compression how, unsigned threads, ByteSink to)
 
 Compressor::~Compressor() {
   // Nothing of what is still held back may go out: it would look like a whole stream.
-  ::archive_write_fail(archive_);
+  to_ = [](std::string_view) {};
   ::archive_write_free(archive_);
 }
 

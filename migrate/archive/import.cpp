@@ -41,7 +41,13 @@ void refuse_damage(const Inventory& inventory, const std::string& where) {
 /// The store in use.
 Inventory read_there(const DataRoot& root, const Dir& dir, DriverKind kind, const HomeSettings& settings) {
   auto home = driver_entry(kind).open(root.path + "/" + name_of(kind), settings);
-  bool has_home = dir.try_sub(driver_name(kind)).has_value();
+  auto place = dir.try_stat(driver_name(kind));
+  if (place && !S_ISDIR(place->st_mode))
+    throw Error("`" + root.path + "/" + name_of(kind) + "` is no directory but " +
+                    (S_ISLNK(place->st_mode) ? "a symlink" : "a file") +
+                    ", and drover follows none in a data root",
+                "put the directory itself in its place, and try again");
+  bool has_home = place.has_value();
   Inventory there = read_inventory(dir, kind, has_home ? home.get() : nullptr);
   refuse_damage(there, "the store of " + name_of(kind) + " in `" + root.path + "` is damaged");
   return there;
@@ -371,6 +377,8 @@ ImportResult import_archive(const DataRoot& root, ByteSource& stream, const Impo
 
 ImportResult resume_import(const DataRoot& root, MigrationFolder& folder, unsigned threads,
                            Progress& progress) {
+  if (folder.state() == MigrationState::rolling_back)
+    throw Error("the import was being given up when that was interrupted", "`drover rollback` finishes that");
   auto record = read_import_record(folder.dir());
   if (!record)
     throw Error("the import was interrupted before it had read all of its archive",
@@ -384,7 +392,10 @@ void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
     if (folder.state() == MigrationState::committing)
       throw Error("everything is imported already, and what it replaces is being removed",
                   "`drover import --resume` ends that");
-    if (folder.state() == MigrationState::switching) take_back_import(dir, folder, *record);
+    if (folder.state() == MigrationState::switching || folder.state() == MigrationState::rolling_back) {
+      if (folder.state() != MigrationState::rolling_back) folder.set_state(MigrationState::rolling_back);
+      take_back_import(dir, folder, *record);
+    }
     LiveHome home(root, folder.record());
     home.take_back(*record);
     remove_made_folders(dir, *record);
