@@ -11,6 +11,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/size_text.hpp"
 #include "migrate/archive/container_config.hpp"
+#include "migrate/archive/import_folders.hpp"
 #include "migrate/archive/import_place.hpp"
 #include "migrate/archive/import_record.hpp"
 #include "migrate/archive/incoming_store.hpp"
@@ -101,7 +102,7 @@ class Import {
       folder_.set_state(MigrationState::switching);
     }
     progress_.phase("placing Docker's records");
-    for (const std::string& path : record.made_dirs) make_records_folder(path);
+    make_record_folders(dir_, record.made_dirs, folder_.record().to_home.owner);
     place_import(dir_, folder_, record);
     // From here on there is no way back: what was replaced goes.
     folder_.set_state(MigrationState::committing);
@@ -149,7 +150,7 @@ class Import {
   ImportRecord record_of(const Inventory& incoming, const Inventory& there, const Settled& settled) {
     ImportRecord record;
     record.made_home = !dir_.exists(name_of(kind_));
-    record.made_repositories = !has(dir_, records() + "/repositories.json");
+    record.made_repositories = !is_there(dir_, records() + "/repositories.json");
     Plan plan = plan_of(incoming, there);
     for (const PlannedLayer& layer : plan.layers)
       if (!layer.chain_id || !there.layers.contains(*layer.chain_id)) record.layers.push_back(layer.id);
@@ -167,28 +168,18 @@ class Import {
       if (there.images.contains(id)) continue;
       move("imagedb/content/sha256/" + id);
       std::string metadata = "imagedb/metadata/sha256/" + id;
-      if (has(incoming_dir(), to + metadata) && !has(dir_, to + metadata)) move(metadata);
+      if (is_there(incoming_dir(), to + metadata) && !is_there(dir_, to + metadata)) move(metadata);
     }
     for (const char* kind :
          {"distribution/v2metadata-by-diffid/sha256", "distribution/diffid-by-digest/sha256"})
-      if (has(incoming_dir(), to + kind))
+      if (is_there(incoming_dir(), to + kind))
         for (const DirEntry& entry : incoming_dir().walk(to + kind).list())
-          if (!has(dir_, to + kind + "/" + entry.name)) move(std::string(kind) + "/" + entry.name);
+          if (!is_there(dir_, to + kind + "/" + entry.name)) move(std::string(kind) + "/" + entry.name);
     for (const auto& [id, container] : incoming.containers)
       record.moves.emplace_back(std::string(kIncoming) + "/containers/" + id, "containers/" + id);
     for (const std::string& id : settled.replaced) replace(record, there, id);
-    note_missing_folders(record);
+    record.made_dirs = missing_record_folders(dir_, kind_, record.moves);
     return record;
-  }
-
-  static bool has(const Dir& root, const std::string& path) {
-    auto [parent, name] = split_path(path);
-    try {
-      return root.walk(parent).exists(name);
-    } catch (const SystemError& e) {
-      if (e.number() != ENOENT) throw;
-      return false;
-    }
   }
 
   void replace(ImportRecord& record, const Inventory& there, const std::string& id) {
@@ -206,38 +197,6 @@ class Import {
       record.replaced_layers.push_back(mount->second.mount_id);
       if (mount->second.init_id) record.replaced_layers.push_back(*mount->second.init_id);
     }
-  }
-
-  /// The folders of records that an engine would make when it starts.
-  void note_missing_folders(ImportRecord& record) {
-    std::string image = records();
-    std::vector<std::string> wanted{"image", image, "containers"};
-    for (const char* part : {"imagedb", "imagedb/content", "imagedb/content/sha256", "imagedb/metadata",
-                             "imagedb/metadata/sha256", "layerdb", "layerdb/sha256", "layerdb/mounts",
-                             "layerdb/tmp", "distribution"})
-      wanted.push_back(image + "/" + part);
-    for (const auto& [from, to] : record.moves)
-      if (to.find("/distribution/") != std::string::npos) {
-        std::string parent = split_path(to).first;
-        wanted.push_back(split_path(parent).first);
-        wanted.push_back(parent);
-      }
-    for (const std::string& path : wanted)
-      if (!has_folder(path) &&
-          std::find(record.made_dirs.begin(), record.made_dirs.end(), path) == record.made_dirs.end())
-        record.made_dirs.push_back(path);
-  }
-  bool has_folder(const std::string& path) const {
-    return path.find('/') == std::string::npos ? dir_.exists(path) : has(dir_, path);
-  }
-
-  void make_records_folder(const std::string& path) {
-    bool open = path.ends_with("/mounts") || path.ends_with("/tmp") ||
-                path.find("/distribution/") != std::string::npos;
-    Dir made = dir_.make_path(path, path == kContainers ? 0710 : open ? 0755 : 0700);
-    if (path == kContainers || path == kImage)
-      if (::fchownat(made.fd(), "", 0, folder_.record().to_home.owner.gid, AT_EMPTY_PATH) != 0)
-        throw_errno("cannot change the owner of `" + made.path() + "`");
   }
 
   Plan plan_of(const Inventory& incoming, const Inventory& there) {
@@ -323,19 +282,6 @@ class Import {
   std::vector<std::string> notes_;
 };
 
-void remove_made_folders(const Dir& root, const ImportRecord& record) {
-  for (auto path = record.made_dirs.rbegin(); path != record.made_dirs.rend(); ++path) {
-    auto [parent, name] = split_path(*path);
-    try {
-      Dir in = parent.empty() ? root.clone() : root.walk(parent);
-      if (in.exists(name)) in.remove_dir(name);
-    } catch (const SystemError& e) {
-      // An engine that ran in between has put something in it.
-      if (e.number() != ENOENT && e.number() != ENOTEMPTY) throw;
-    }
-  }
-}
-
 /// While nothing is placed there is nothing to keep: the archive can be read again.
 void give_up(const DataRoot& root, MigrationFolder& folder) {
   try {
@@ -393,12 +339,16 @@ void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
       throw Error("everything is imported already, and what it replaces is being removed",
                   "`drover import --resume` ends that");
     if (folder.state() == MigrationState::switching || folder.state() == MigrationState::rolling_back) {
-      if (folder.state() != MigrationState::rolling_back) folder.set_state(MigrationState::rolling_back);
+      if (folder.state() == MigrationState::switching) {
+        // Refused, it can still be gone on with.
+        require_unused(dir, folder, *record);
+        folder.set_state(MigrationState::rolling_back);
+      }
       take_back_import(dir, folder, *record);
     }
     LiveHome home(root, folder.record());
     home.take_back(*record);
-    remove_made_folders(dir, *record);
+    remove_record_folders(dir, record->made_dirs);
   }
   folder.end();
 }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
+#include "migrate/archive/import_folders.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/stage_records.hpp"
@@ -31,15 +32,6 @@ struct Place {
   }
   bool exists() const { return in.exists(name); }
 };
-
-bool is_there(const Dir& root, const std::string& path) {
-  try {
-    return Place(root, path).exists();
-  } catch (const SystemError& e) {
-    if (e.number() != ENOENT) throw;
-    return false;
-  }
-}
 
 /// Whether what is at this path says itself what it is: then it does not matter whose it is.
 bool is_content_addressed(const std::string& path) {
@@ -117,28 +109,6 @@ std::set<std::string> moved_names(const Dir& root, const Dir& folder, const Impo
   return names;
 }
 
-/// What an engine has made on top, if it was started while the import was half done.
-void require_unused(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
-  auto layers = moved_names(root, folder.dir(), record, "layerdb/sha256"),
-       mounts = moved_names(root, folder.dir(), record, "layerdb/mounts"),
-       images = moved_names(root, folder.dir(), record, "imagedb/content/sha256");
-  Inventory there = read_inventory(root, folder.record().to, nullptr);
-  std::string user;
-  for (const auto& [id, layer] : there.layers)
-    if (layer.parent && layers.contains(*layer.parent) && !layers.contains(id))
-      user = "layer " + short_id(id);
-  for (const auto& [name, mount] : there.mounts)
-    if (mount.parent && layers.contains(*mount.parent) && !mounts.contains(name))
-      user = "container " + short_id(name);
-  for (const auto& [id, image] : there.images)
-    if (image.top && layers.contains(*image.top) && !images.contains(id))
-      user = "image " + display_name(image);
-  if (!user.empty())
-    throw Error(
-        user + " stands on what was imported, and was made since",
-        "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
-}
-
 }  // namespace
 
 LiveHome::LiveHome(const DataRoot& root, const MigrationRecord& record)
@@ -193,11 +163,31 @@ void remove_replaced(LiveHome& home, const ImportRecord& record) {
   for (const LayerId& id : record.replaced_layers) home.driver().remove(id);
 }
 
+void require_unused(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
+  auto layers = moved_names(root, folder.dir(), record, "layerdb/sha256"),
+       mounts = moved_names(root, folder.dir(), record, "layerdb/mounts"),
+       images = moved_names(root, folder.dir(), record, "imagedb/content/sha256");
+  Inventory there = read_inventory(root, folder.record().to, nullptr);
+  std::string user;
+  for (const auto& [id, layer] : there.layers)
+    if (layer.parent && layers.contains(*layer.parent) && !layers.contains(id))
+      user = "layer " + short_id(id);
+  for (const auto& [name, mount] : there.mounts)
+    if (mount.parent && layers.contains(*mount.parent) && !mounts.contains(name))
+      user = "container " + short_id(name);
+  for (const auto& [id, image] : there.images)
+    if (image.top && layers.contains(*image.top) && !images.contains(id))
+      user = "image " + display_name(image);
+  if (!user.empty())
+    throw Error(
+        user + " stands on what was imported, and was made since",
+        "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
+}
+
 void take_back_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
   auto image = root.try_sub(kImage);
   auto records = image ? image->try_sub(driver_of(folder)) : std::nullopt;
   if (records) {
-    require_unused(root, folder, record);
     std::map<std::string, Digest> now = tags_in(*records);
     std::map<std::string, std::optional<Digest>> back;
     bool all_moved = std::all_of(record.moves.begin(), record.moves.end(),

@@ -28,8 +28,10 @@ class LiveHome {
 void place_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
 /// Removes the layers of containers that were replaced.
 void remove_replaced(LiveHome&, const ImportRecord&);
-/// The reverse of place_import, whatever of it was done. Throws Error, with nothing changed, if something was
-/// made since that stands on what was imported.
+/// Throws Error if something was made since that stands on what was placed. To be asked before it is taken
+/// back.
+void require_unused(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
+/// The reverse of place_import, whatever of it was done; idempotent.
 void take_back_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
 
 }  // namespace drover

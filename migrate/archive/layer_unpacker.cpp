@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 
 #include "drivers/attributes.hpp"
@@ -15,6 +14,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/changes_writer.hpp"
+#include "migrate/archive/extents_record.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/tar_split.hpp"
 
@@ -238,45 +238,12 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
     throw_errno("cannot link `" + in.path_of(name) + "`");
 }
 
-/// Where a file's data goes, as the record says; all of it where there is none.
-std::vector<std::pair<std::uint64_t, std::uint64_t>> LayerUnpacker::extents_of(const TarMember& member,
-                                                                               std::uint64_t& size) {
-  size = member.size;
-  auto record = member.drover.find(kExtentsRecord);
-  if (record == member.drover.end()) return {{0, size}};
-  std::string_view rest = record->second;
-  auto number = [&](char end) {
-    std::uint64_t value = 0;
-    auto [stop, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
-    std::size_t used = static_cast<std::size_t>(stop - rest.data());
-    bool at_end = used == rest.size() && end == ' ';
-    if (error != std::errc{} || (!at_end && (used >= rest.size() || rest[used] != end)) ||
-        value > static_cast<std::uint64_t>(INT64_MAX))
-      throw Error("`" + printable(member.name) + "` says wrongly where its holes are");
-    rest.remove_prefix(std::min(used + 1, rest.size()));
-    return value;
-  };
-  size = number(' ');
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> extents;
-  std::uint64_t end = 0, sum = 0;
-  while (!rest.empty()) {
-    std::uint64_t at = number('+'), length = number(' ');
-    if (at < end || length > size || at > size - length)
-      throw Error("`" + printable(member.name) + "` says wrongly where its holes are");
-    extents.emplace_back(at, length);
-    end = at + length;
-    sum += length;
-  }
-  if (sum != member.size) throw Error("`" + printable(member.name) + "` says wrongly where its holes are");
-  return extents;
-}
-
 void LayerUnpacker::put_file(const TarMember& member, const Dir& in, const std::string& name,
                              TarReader& tar) {
   Fd file = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
   std::string path = "`" + in.path_of(name) + "`", block(256 << 10, '\0');
   std::uint64_t size = 0;
-  for (auto [at, rest] : extents_of(member, size)) {
+  for (auto [at, rest] : parse_extents(member, size)) {
     if (::lseek(file.get(), static_cast<off_t>(at), SEEK_SET) < 0) throw_errno("cannot write " + path);
     while (rest > 0) {
       check_interrupted();

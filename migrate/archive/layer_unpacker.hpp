@@ -40,8 +40,6 @@ class LayerUnpacker {
   void put(const TarMember&, const std::string& path, TarReader&);
   void put_directory(const TarMember&, const std::string& path);
   void put_link(const TarMember&, const std::string& path);
-  static std::vector<std::pair<std::uint64_t, std::uint64_t>> extents_of(const TarMember&,
-                                                                         std::uint64_t& size);
   void put_file(const TarMember&, const Dir& in, const std::string& name, TarReader&);
   void keep_content(const TarMember&, const std::string& path);
   void hide_path(const std::string& path, bool even_content);

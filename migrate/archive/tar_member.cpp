@@ -17,7 +17,7 @@ constexpr std::pair<TarMember::Type, char> kFlags[] = {
     {TarMember::Type::fifo, '6'},      {TarMember::Type::socket, '0'},  // with a record of ours
 };
 
-constexpr std::size_t kName = 100, kLink = 100;
+constexpr std::size_t kNameField = 100, kLinkField = 100;
 
 /// One header block.
 class Header {
@@ -77,8 +77,8 @@ std::string hex(std::string_view bytes) {
 /// The numbers and texts that the header has no room for are records, and nothing in the header.
 std::string pax_records(const TarMember& member) {
   std::string records;
-  if (member.name.size() > kName) records += pax_record("path", member.name);
-  if (member.target.size() > kLink) records += pax_record("linkpath", member.target);
+  if (member.name.size() > kNameField) records += pax_record("path", member.name);
+  if (member.target.size() > kLinkField) records += pax_record("linkpath", member.target);
   if (member.size > largest_octal(12)) records += pax_record("size", std::to_string(member.size));
   if (member.uid > largest_octal(8)) records += pax_record("uid", std::to_string(member.uid));
   if (member.gid > largest_octal(8)) records += pax_record("gid", std::to_string(member.gid));
@@ -106,7 +106,7 @@ std::uint64_t fitting(std::uint64_t value, std::size_t field) {
 
 std::string header(const TarMember& member, char flag) {
   Header h;
-  h.text(0, kName, member.name);
+  h.text(0, kNameField, member.name);
   h.octal(100, 8, member.mode);
   h.octal(108, 8, fitting(member.uid, 8));
   h.octal(116, 8, fitting(member.gid, 8));
@@ -114,7 +114,7 @@ std::string header(const TarMember& member, char flag) {
   h.octal(136, 12,
           member.mtime.tv_sec < 0 ? 0 : fitting(static_cast<std::uint64_t>(member.mtime.tv_sec), 12));
   h.text(156, 1, {&flag, 1});
-  h.text(157, kLink, member.target);
+  h.text(157, kLinkField, member.target);
   h.text(257, 8, std::string_view("ustar\00000", 8));
   h.octal(329, 8, major(member.device));
   h.octal(337, 8, minor(member.device));

@@ -330,6 +330,40 @@ TEST_CASE("what an engine has made in between stays when an import is given up")
   CHECK(driver->layers().size() == 1);
 }
 
+TEST_CASE("an import that an engine has built on is not taken back, and can still be gone on with") {
+  Sample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "placing")) ::_exit(9);
+  };
+  REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+  // One record is placed; then an engine makes a layer on it.
+  std::string below = "image/overlay2/layerdb/sha256";
+  Dir root = Dir::open(host.root());
+  Dir incoming =
+      Dir::open(host.path("drover")).sub(Dir::open(host.path("drover")).list().front().name).sub("incoming");
+  Inventory sampled = sample.host.inventory();
+  Digest base;
+  for (const auto& [chain, layer] : sampled.layers)
+    if (!layer.parent) base = chain;
+  Dir records = root.make_path(below, 0700);
+  incoming.walk(below).rename(base, records, base);
+  Digest diff(64, 'd'), own = chain_id_of(base, diff);
+  Dir record = records.make_path(own, 0700);
+  record.write_new("diff", "sha256:" + diff, 0644);
+  record.write_new("parent", "sha256:" + base, 0644);
+  record.write_new("cache-id", LayerId(64, 'e'), 0644);
+  record.write_new("size", "0", 0644);
+  for (int i = 0; i < 2; ++i) {
+    Run refused = host.run({"rollback", "--yes"});
+    CHECK(refused.code == 1);
+    CHECK(has(message_of(refused), "stands on what was imported"));
+  }
+  records.remove_tree(own);
+  check_done(host.run({"import", "--resume"}));
+  CHECK(host.losses_from(sample.host) == "");
+}
+
 TEST_CASE("no import makes a data root where there is something else") {
   Sample sample;
   ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
