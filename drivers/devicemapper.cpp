@@ -228,7 +228,13 @@ std::unique_ptr<ThinVolume> Devicemapper::mount_for_writing(const DeviceRecord& 
   std::string filesystem = filesystem_on(device.fd(), describe_device(id));
   std::vector<std::string> options;
   if (filesystem == "xfs") options = {"nouuid"};
-  volume->root = mount_volume(device.path(), filesystem, options, false, describe_device(id));
+  // A filesystem writes to its journal as it is mounted: what is full then is the pool.
+  try {
+    volume->root = mount_volume(device.path(), filesystem, options, false, describe_device(id));
+  } catch (const SystemError&) {
+    set().pool().require_room();
+    throw;
+  }
   return volume;
 }
 
