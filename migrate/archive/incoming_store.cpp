@@ -23,7 +23,7 @@ namespace {
 constexpr DriverKind kKind = DriverKind::overlay2;
 constexpr const char* kTarSplit = "tar-split.json.gz";
 
-/// Passes bytes on and counts and hashes them.
+/// Passes bytes on and hashes them.
 class HashingSource : public ByteSource {
  public:
   explicit HashingSource(ByteSource& from) : from_(from) {}

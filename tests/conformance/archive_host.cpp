@@ -8,9 +8,8 @@
 #include <sstream>
 
 #include "drivers/clone_tree.hpp"
-#include "drivers/sys/error.hpp"
-#include "drivers/sys/mount.hpp"
 #include "migrate/archive/container_config.hpp"
+#include "tests/conformance/sample_host.hpp"
 #include "tests/support/sample_root.hpp"
 
 namespace drover::test {
@@ -25,22 +24,12 @@ ArchiveHost::ArchiveHost(const TestFilesystem& filesystem, DriverKind kind,
 
 Run ArchiveHost::run(std::vector<std::string> words,
                      const std::function<void(const std::string& line)>& on_line) const {
-  for (const std::string& word : {std::string("--data-root"), root_, std::string("--config"),
-                                  beside("daemon.json"), std::string("--progress"), std::string("json")})
-    words.push_back(word);
-  return run_drover(std::move(words), on_line);
+  return run_on(root_, beside("daemon.json"), std::move(words), on_line);
 }
 
 std::string ArchiveHost::run_apart(const std::vector<std::string>& words,
                                    const std::function<void(const std::string& line)>& on_line) const {
-  try {
-    return in_private_mount_namespace([&] {
-      Run result = run(words, on_line);
-      return std::to_string(result.code) + "\n" + result.err;
-    });
-  } catch (const Error&) {
-    return "killed";
-  }
+  return run_apart_on(root_, beside("daemon.json"), words, on_line);
 }
 
 bool ArchiveHost::exists() const {

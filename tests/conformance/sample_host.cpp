@@ -43,25 +43,35 @@ SampleHost::SampleHost(const TestFilesystem& filesystem)
   clone_tree(above.sub("docker"), above.sub("before"), false);
 }
 
-Run SampleHost::run(std::vector<std::string> words,
-                    const std::function<void(const std::string& line)>& on_line) const {
-  for (const std::string& word :
-       {std::string("--data-root"), root_, std::string("--config"), folder_.path() + "/daemon.json",
-        std::string("--progress"), std::string("json")})
+Run run_on(const std::string& root, const std::string& config, std::vector<std::string> words,
+           const std::function<void(const std::string& line)>& on_line) {
+  for (const std::string& word : {std::string("--data-root"), root, std::string("--config"), config,
+                                  std::string("--progress"), std::string("json")})
     words.push_back(word);
   return run_drover(std::move(words), on_line);
 }
 
-std::string SampleHost::run_apart(const std::vector<std::string>& words,
-                                  const std::function<void(const std::string& line)>& on_line) const {
+std::string run_apart_on(const std::string& root, const std::string& config,
+                         const std::vector<std::string>& words,
+                         const std::function<void(const std::string& line)>& on_line) {
   try {
     return in_private_mount_namespace([&] {
-      Run result = run(words, on_line);
+      Run result = run_on(root, config, words, on_line);
       return std::to_string(result.code) + "\n" + result.err;
     });
   } catch (const Error&) {
     return "killed";
   }
+}
+
+Run SampleHost::run(std::vector<std::string> words,
+                    const std::function<void(const std::string& line)>& on_line) const {
+  return run_on(root_, folder_.path() + "/daemon.json", std::move(words), on_line);
+}
+
+std::string SampleHost::run_apart(const std::vector<std::string>& words,
+                                  const std::function<void(const std::string& line)>& on_line) const {
+  return run_apart_on(root_, folder_.path() + "/daemon.json", words, on_line);
 }
 
 Inventory SampleHost::inventory() const {

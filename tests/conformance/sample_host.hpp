@@ -11,6 +11,15 @@
 
 namespace drover::test {
 
+/// Runs drover on a data root with a configuration file, one layer at a time.
+Run run_on(const std::string& root, const std::string& config, std::vector<std::string> words,
+           const std::function<void(const std::string& line)>& on_line);
+/// The same in a process of its own, which `on_line` may end. Gives back exit code and standard error in one
+/// text; "killed" if it came to an end of its own.
+std::string run_apart_on(const std::string& root, const std::string& config,
+                         const std::vector<std::string>& words,
+                         const std::function<void(const std::string& line)>& on_line);
+
 /// A host with the sample data root (overlay2, no engine) and a daemon.json, on a filesystem of the tests;
 /// and a copy of all that, to compare with.
 class SampleHost {
