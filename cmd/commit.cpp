@@ -33,10 +33,7 @@ int run_commit(Context& context) {
   std::string from(driver_name(folder->record().from));
   const std::optional<RootMove> move = folder->record().move;
   log_note("this is deleted, and after that there is no rollback: " + deleted_by_commit(*folder));
-  if (!confirm(context)) {
-    log_note("nothing was changed");
-    return static_cast<int>(ExitCode::failed);
-  }
+  if (!confirm(context)) return declined();
   commit(*folder);
   if (log_level() != LogLevel::quiet && move)
     context.out << "deleted the old data in " << move->from_root << "; the folder itself stays\n";

@@ -7,6 +7,7 @@
 #include "cmd/context.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/log.hpp"
 
 namespace drover {
 
@@ -21,6 +22,11 @@ bool confirm(Context& context, const std::string& question) {
   std::getline(std::cin, answer);
   check_interrupted();
   return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+int declined() {
+  log_note("nothing was changed");
+  return static_cast<int>(ExitCode::failed);
 }
 
 }  // namespace drover

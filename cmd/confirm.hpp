@@ -9,4 +9,7 @@ struct Context;
 /// (usage): what changes a host is never done unasked.
 bool confirm(Context&, const std::string& question = "Continue?");
 
+/// Says that nothing was changed; the exit code of a verb whose user said no.
+int declined();
+
 }  // namespace drover

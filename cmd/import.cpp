@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include "cmd/commands.hpp"
+#include "cmd/confirm.hpp"
 #include "cmd/context.hpp"
 #include "cmd/progress.hpp"
 #include "cmd/render.hpp"
@@ -26,7 +27,7 @@ namespace {
 
 struct ImportFlags {
   std::string input = "-", to, on_conflict = "refuse";
-  bool resume = false, force = false;
+  bool resume = false, force = false, dry_run = false;
   unsigned threads = 1;
 };
 
@@ -48,29 +49,52 @@ Fd open_input(const std::string& path) {
   return Fd(::dup(STDIN_FILENO));
 }
 
-int finish(Context& context, const DataRoot& root, const StoreAccess& store, const ImportResult& result) {
-  std::string to(driver_name(result.to));
-  for (const std::string& note : result.notes) log_note(note);
+std::string images_and_containers(const ImportSummary& summary) {
+  return human_count(summary.images) + " images and " + human_count(summary.containers) + " containers";
+}
+
+std::string layer_counts(const ImportSummary& summary) {
+  return human_count(summary.new_layers) + " new layers, " + human_count(summary.shared_layers) +
+         " that were there";
+}
+
+void print_summary(Context& context, const DataRoot& root, DriverKind to, const ImportSummary& summary) {
+  nlohmann::ordered_json json{{"schema", 1}, {"data_root", root.path}, {"driver", driver_name(to)}};
+  json.update(import_summary_json(summary));
+  print_json(context.out, json);
+}
+
+/// What will be done, before it is; asks where something is deleted for good.
+bool approve(const ImportFlags& flags, Context& context, const DataRoot& root, DriverKind to,
+             const ImportSummary& summary) {
+  for (const std::string& note : summary.notes) log_note(note);
+  if (flags.dry_run) {
+    if (context.json)
+      print_summary(context, root, to, summary);
+    else
+      context.out << "would import " << images_and_containers(summary) << " into " << driver_name(to)
+                  << " in " << root.path << ": " << layer_counts(summary) << "\n";
+    return false;
+  }
+  if (summary.deletes.empty()) return true;
+  std::string names;
+  for (const std::string& name : summary.deletes) names += (names.empty() ? "" : ", ") + name;
+  log_note("these containers are deleted, and there is no way back: " + names);
+  return confirm(context);
+}
+
+int finish(Context& context, const DataRoot& root, const StoreAccess& store, DriverKind to,
+           const ImportSummary& summary) {
   CurrentDriver current = find_current_driver(root, store.config);
-  if (current.name != to)
-    log_warning("the engine does not use " + to + " but " +
+  if (current.name != driver_name(to))
+    log_warning("the engine does not use " + std::string(driver_name(to)) + " but " +
                 (current.name.empty() ? "nothing" : current.name) + " (" + current.source +
                 "): it will not show what was imported; see drover select");
   if (context.json)
-    print_json(context.out, {{"schema", 1},
-                             {"data_root", root.path},
-                             {"driver", to},
-                             {"images", result.images},
-                             {"tags", result.tags},
-                             {"containers", result.containers},
-                             {"new_layers", result.new_layers},
-                             {"shared_layers", result.shared_layers},
-                             {"notes", result.notes}});
+    print_summary(context, root, to, summary);
   else if (log_level() != LogLevel::quiet)
-    context.out << "imported " << human_count(result.images) << " images and "
-                << human_count(result.containers) << " containers into " << to << " in " << root.path << ": "
-                << human_count(result.new_layers) << " new layers, " << human_count(result.shared_layers)
-                << " that were there; start the engine\n";
+    context.out << "imported " << images_and_containers(summary) << " into " << driver_name(to) << " in "
+                << root.path << ": " << layer_counts(summary) << "; start the engine\n";
   return static_cast<int>(ExitCode::done);
 }
 
@@ -88,9 +112,11 @@ int run_resume(const ImportFlags& flags, Context& context) {
   refuse_mounts(store.root, folder->record().to, folder->record().to);
   catch_interrupts();
   auto progress = make_progress(context);
-  ImportResult result = resume_import(store.root, *folder, flags.threads, *progress);
+  DriverKind to = folder->record().to;
+  ImportSummary summary = resume_import(store.root, *folder, flags.threads, *progress);
   progress.reset();
-  return finish(context, store.root, store, result);
+  for (const std::string& note : summary.notes) log_note(note);
+  return finish(context, store.root, store, to, summary);
 }
 
 int run_import(const ImportFlags& flags, Context& context) {
@@ -117,11 +143,17 @@ int run_import(const ImportFlags& flags, Context& context) {
   catch_interrupts();
   FdSource source(input.get(), flags.input == "-" ? "standard input" : "`" + flags.input + "`");
   auto progress = make_progress(context);
+  options.approve = [&](const ImportSummary& summary) {
+    progress->pause();
+    return approve(flags, context, root, options.to, summary);
+  };
   try {
-    ImportResult result = import_archive(root, source, options, *progress);
+    auto summary = import_archive(root, source, options, *progress);
     progress.reset();
+    if (!summary && flags.dry_run) return static_cast<int>(ExitCode::done);
+    if (!summary) return declined();
     made.keep();
-    return finish(context, root, store, result);
+    return finish(context, root, store, options.to, *summary);
   } catch (...) {
     // What is left open is gone on with here.
     if (find_open_migration(Dir::open(root.path))) made.keep();
@@ -144,8 +176,10 @@ void add_import(CLI::App& app, Context& context) {
           ->check(CLI::IsMember({"refuse", "skip", "rename", "replace"}));
   cmd->add_flag("--force", flags->force,
                 "also for a driver that the installed engine or kernel does not have");
+  auto* dry_run = cmd->add_flag("--dry-run", flags->dry_run,
+                                "read and check all of the archive, say what would be done, and undo that");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with an import that was interrupted");
-  resume->excludes(to)->excludes(conflict)->excludes("--input")->excludes("--force");
+  resume->excludes(to)->excludes(conflict)->excludes("--input")->excludes("--force")->excludes(dry_run);
   add_jobs_option(*cmd, flags->threads);
   cmd->callback([flags, &context] { context.exit_code = run_import(*flags, context); });
 }

@@ -100,6 +100,7 @@ Json driver_json(const RankedDriver& ranked, bool recommended) {
 Json migration_json(const std::optional<OpenMigration>& open) {
   if (!open) return nullptr;
   return {{"id", open->id},
+          {"kind", open->record.import ? "import" : "migration"},
           {"from", driver_name(open->record.from)},
           {"to", driver_name(open->record.to)},
           {"state", state_name(open->state)},

@@ -79,9 +79,11 @@ void print_driver(InfoLines& lines, const HostReport& host) {
 
 void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open) {
   if (!open) return;
-  lines.line(0, "Migration",
-             std::string(driver_name(open->record.from)) + " to " +
-                 std::string(driver_name(open->record.to)) + ", " + std::string(state_name(open->state)));
+  std::string to(driver_name(open->record.to)), state(state_name(open->state));
+  if (open->record.import)
+    lines.line(0, "Import", "into " + to + ", " + state);
+  else
+    lines.line(0, "Migration", std::string(driver_name(open->record.from)) + " to " + to + ", " + state);
   if (open->record.move) {
     lines.line(1, "From Root", open->record.move->from_root);
     lines.line(1, "To Root", open->record.move->to_root);

@@ -61,11 +61,6 @@ int finish(Context& context, const MigrationResult& result) {
   return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
 }
 
-int declined() {
-  log_note("nothing was changed");
-  return static_cast<int>(ExitCode::failed);
-}
-
 int run_new(const MigrateFlags& flags, Context& context) {
   MigrateOptions options = options_of(flags);
   StoreAccess store = find_store_as_root(context);

@@ -43,6 +43,7 @@ class TtyProgress : public Progress {
   void step(const std::string& what, std::size_t done, std::size_t total) override {
     show("[" + std::to_string(done) + "/" + std::to_string(total) + "] " + what);
   }
+  void pause() override { show(""); }
 
  private:
   void show(std::string line) {

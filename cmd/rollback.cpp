@@ -47,10 +47,7 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
 
 int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {
   log_note("an import is open; given up, it leaves the data root as it was before it");
-  if (!confirm(context)) {
-    log_note("nothing was changed");
-    return static_cast<int>(ExitCode::failed);
-  }
+  if (!confirm(context)) return declined();
   roll_back_import(root, folder);
   if (log_level() != LogLevel::quiet) context.out << "rolled back; start the engine\n";
   return static_cast<int>(ExitCode::done);
@@ -74,10 +71,7 @@ int run_rollback(Context& context) {
   if (record.import) return roll_back_an_import(store.root, *folder, context);
   std::optional<EngineLock> other = lock_other_root(record, store.root.path);
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
-  if (!confirm(context)) {
-    log_note("nothing was changed");
-    return static_cast<int>(ExitCode::failed);
-  }
+  if (!confirm(context)) return declined();
   if (!record.move) refuse_mounts(store.root, record.from, record.to);
   roll_back(dir, *folder);
   std::string back = record.move ? record.move->from_root : std::string(driver_name(record.from));

@@ -16,9 +16,13 @@ constexpr const char* kName = "journal";
 constexpr std::size_t kLargest = 1 << 30;
 
 constexpr std::pair<MigrationState, std::string_view> kStates[] = {
-    {MigrationState::staging, "staging"},       {MigrationState::switching, "switching"},
-    {MigrationState::switched, "switched"},     {MigrationState::rolling_back, "rolling back"},
-    {MigrationState::committing, "committing"}, {MigrationState::ended, "ended"},
+    {MigrationState::reading, "reading"},
+    {MigrationState::staging, "staging"},
+    {MigrationState::switching, "switching"},
+    {MigrationState::switched, "switched"},
+    {MigrationState::rolling_back, "rolling back"},
+    {MigrationState::committing, "committing"},
+    {MigrationState::ended, "ended"},
 };
 
 std::string line_of(const char* event, const char* key, std::string_view value, bool damaged = false) {

@@ -13,6 +13,7 @@ namespace drover {
 
 /// How far a migration is.
 enum class MigrationState {
+  reading,       ///< of an import: its archive is being read, nothing else is changed: only `rollback`
   staging,       ///< the copy is being made; the engine's setup is untouched
   switching,     ///< the copy is proven and is being put in place: `migrate --resume` or `rollback` goes on
   switched,      ///< the new setup is in place, the old one is put aside: `commit` or `rollback`

@@ -130,6 +130,7 @@ std::optional<OpenMigration> find_open_migration(const Dir& data_root) {
 
 std::string next_step(MigrationState state) {
   switch (state) {
+    case MigrationState::reading:
     case MigrationState::staging:
     case MigrationState::switching:
       return "`drover migrate --resume` finishes it, `drover rollback` gives it up";
@@ -145,17 +146,24 @@ std::string next_step(MigrationState state) {
 }
 
 std::string next_step(const MigrationRecord& record, MigrationState state) {
-  if (record.import && state == MigrationState::rolling_back) return "`drover rollback` finishes that";
-  if (record.import)
-    return state == MigrationState::committing
-               ? "`drover import --resume` finishes it"
-               : "`drover import --resume` finishes it, `drover rollback` gives it up";
-  return next_step(state);
+  if (!record.import) return next_step(state);
+  switch (state) {
+    case MigrationState::reading:
+      return "`drover rollback` clears it away; then import the archive again";
+    case MigrationState::rolling_back:
+      return "`drover rollback` finishes that";
+    case MigrationState::committing:
+      return "`drover import --resume` finishes it";
+    default:
+      return "`drover import --resume` finishes it, `drover rollback` gives it up";
+  }
 }
 
 void refuse_open_migration(const OpenMigration& open, const std::string& data_root) {
   if (open.record.import)
-    throw Error(ExitCode::in_use, "an import is open in `" + data_root + "`: it was interrupted",
+    throw Error(ExitCode::in_use,
+                "an import is open in `" + data_root + "`: it was interrupted while " +
+                    std::string(state_name(open.state)),
                 next_step(open.record, open.state));
   std::string how = open.state == MigrationState::switched
                         ? "the new setup is in place and the old one is kept"
@@ -195,7 +203,7 @@ MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRec
   if (record.move) return create_in_new_root(data_root, std::move(id), record);
   Dir dir = make_folder_for(data_root, id, record_text(record));
   MigrationFolder folder(data_root, std::move(id), std::move(dir), record);
-  folder.set_state(MigrationState::staging);
+  folder.set_state(record.import ? MigrationState::reading : MigrationState::staging);
   return folder;
 }
 

@@ -45,8 +45,8 @@ std::string next_step(const MigrationRecord&, MigrationState);
 /// One drover at a time has it: the folder is locked (flock) as long as this lives.
 class MigrationFolder {
  public:
-  /// Begins one, in state staging. Removes first what an ended one has left. Throws Error (in_use) if one is
-  /// open. `data_root` is the old one.
+  /// Begins one, in state staging, or reading for an import. Removes first what an ended one has left. Throws
+  /// Error (in_use) if one is open. `data_root` is the old one.
   static MigrationFolder create(const Dir& data_root, const MigrationRecord&);
   /// The open one, or one that has ended but was not removed yet; nothing if there is none. Throws Error
   /// (in_use) if another drover is at work in it.

@@ -12,6 +12,8 @@ class Progress {
   virtual void phase(const std::string&) {}
   /// One more piece of the phase is done: which, and how many of how many.
   virtual void step(const std::string& /*what*/, std::size_t /*done*/, std::size_t /*total*/) {}
+  /// Something else is to be shown for now.
+  virtual void pause() {}
 };
 
 }  // namespace drover

@@ -24,29 +24,30 @@ void measure_records(TargetFacts& facts, const Dir& root, DriverKind from) {
 
 }  // namespace
 
+TargetFacts facts_of_home(const Driver& target, const Driver& source, const std::string& root,
+                          const BackingFilesystem& backing) {
+  auto space = target.space();
+  TargetFacts facts;
+  facts.kind = target.kind();
+  facts.form = target.form();
+  facts.writable_form = target.writable_form();
+  facts.links = !source.layers_are_volumes() && !target.layers_are_volumes();
+  // Files are not cloned from one filesystem to another.
+  facts.reflink = backing.reflink.value_or(false) && !space && !source.space();
+  facts.snapshots = target.layers_are_volumes();
+  facts.size_limits = target.limits_size();
+  facts.free_bytes = space ? space->free_bytes : backing.free_bytes;
+  facts.free_inodes = backing.free_inodes;
+  facts.counts_inodes = !space && backing.total_inodes > 0;
+  facts.place = space ? space->where : "the filesystem of `" + root + "`";
+  return facts;
+}
+
 TargetFacts look_at_target(const std::string& root, const BackingFilesystem& backing, DriverKind to,
                            const HomeSettings& settings, const Driver& source, const Dir& dir,
                            const RootRest* rest) {
   auto target = driver_entry(to).open(root + "/" + std::string(driver_name(to)), settings);
-  TargetFacts facts;
-  facts.kind = to;
-  facts.form = target->form();
-  facts.writable_form = target->writable_form();
-  facts.links = !source.layers_are_volumes() && !target->layers_are_volumes();
-  // Files are not cloned from one filesystem to another.
-  facts.reflink = backing.reflink.value_or(false) && !target->space() && !source.space();
-  facts.snapshots = target->layers_are_volumes();
-  facts.free_bytes = backing.free_bytes;
-  facts.free_inodes = backing.free_inodes;
-  facts.counts_inodes = backing.total_inodes > 0;
-  facts.place = "the filesystem of `" + root + "`";
-  facts.size_limits = target->limits_size();
-  auto space = target->space();
-  if (space) {
-    facts.place = space->where;
-    facts.free_bytes = space->free_bytes;
-    facts.counts_inodes = false;
-  }
+  TargetFacts facts = facts_of_home(*target, source, root, backing);
   if (rest) {
     facts.record_bytes = rest->facts.bytes;
     facts.record_inodes = rest->facts.entries;
@@ -56,7 +57,7 @@ TargetFacts look_at_target(const std::string& root, const BackingFilesystem& bac
     measure_records(facts, dir, source.kind());
   }
   // The records are copied on the data root's filesystem wherever the layers go.
-  if (space && backing.free_bytes < facts.record_bytes)
+  if (target->space() && backing.free_bytes < facts.record_bytes)
     throw Error("not enough space on the filesystem of `" + root + "`: Docker's records need " +
                     human_size(facts.record_bytes) + ", " + human_size(backing.free_bytes) + " are free",
                 "make room there and try again");

@@ -93,6 +93,21 @@ ArchivedImage parse_image(const Value& item) {
   return image;
 }
 
+/// An engine that lists an image's history goes from parent to parent until there is none.
+void refuse_cycles(const std::vector<ArchivedImage>& images) {
+  std::map<Digest, Digest> parents;
+  for (const ArchivedImage& image : images)
+    if (image.parent) parents.emplace(image.id, *image.parent);
+  std::set<Digest> ends;  // from which a last parent is reached
+  for (const ArchivedImage& image : images) {
+    std::set<Digest> way;
+    for (auto at = parents.find(image.id); at != parents.end() && !ends.contains(at->first);
+         at = parents.find(at->second))
+      if (!way.insert(at->first).second) damaged("an image comes before itself among its parents");
+    ends.insert(way.begin(), way.end());
+  }
+}
+
 /// "v2metadata-by-diffid/sha256/<digest>", "diffid-by-digest/sha256/<digest>"
 bool is_distribution_path(const std::string& path) {
   for (std::string_view folder : {"v2metadata-by-diffid/sha256/", "diffid-by-digest/sha256/"})
@@ -140,9 +155,9 @@ ArchiveHead parse_head(const std::string& text) {
   std::set<std::string> seen;
   for (const Value& item : list_at(all, "images")) {
     head.images.push_back(parse_image(item));
-    if (head.images.back().parent == head.images.back().id) damaged("an image is its own parent");
     if (!seen.insert(head.images.back().id).second) damaged("an image is there twice");
   }
+  refuse_cycles(head.images);
   seen.clear();
   for (const Value& item : list_at(all, "layers")) {
     ArchivedLayer layer{digest_at(item, "chain_id"), digest_at(item, "diff_id"),

@@ -33,16 +33,24 @@ std::string config_for_home(const std::string& text, const std::string& old_id, 
   return edited;
 }
 
-std::vector<std::string> volumes_of(const std::string& text) {
-  std::vector<std::string> names;
+Attachments attachments_of(const std::string& text) {
+  Attachments found;
   nlohmann::json config = store::parse_json(text);
-  auto mounts = config.find("MountPoints");
-  if (mounts == config.end() || !mounts->is_object()) return names;
-  for (const auto& [path, mount] : mounts->items())
+  auto members = [](const nlohmann::json& object, const char* key) {
+    auto value = object.is_object() ? object.find(key) : object.end();
+    return object.is_object() && value != object.end() && value->is_object() ? *value
+                                                                             : nlohmann::json::object();
+  };
+  const nlohmann::json mounts = members(config, "MountPoints");
+  for (const auto& [path, mount] : mounts.items())
     if (mount.is_object() && mount.value("Type", nlohmann::json()) == "volume" && mount.contains("Name") &&
         mount["Name"].is_string())
-      names.push_back(mount["Name"].get<std::string>());
-  return names;
+      found.volumes.push_back(mount["Name"].get<std::string>());
+  const nlohmann::json networks = members(members(config, "NetworkSettings"), "Networks");
+  for (const auto& [name, endpoint] : networks.items())
+    if (name != "bridge" && name != "host" && name != "none" && name != "default")
+      found.networks.push_back(name);
+  return found;
 }
 
 }  // namespace drover

@@ -21,7 +21,11 @@ struct ContainerHome {
 /// (those that lead to `containers/<ID>/` of whatever data root). All else stays, byte for byte.
 std::string config_for_home(const std::string& text, const std::string& old_id, const ContainerHome&);
 
-/// The names of the volumes that a container has mounted.
-std::vector<std::string> volumes_of(const std::string& config);
+/// What a container needs and no archive carries.
+struct Attachments {
+  std::vector<std::string> volumes;
+  std::vector<std::string> networks;  ///< but those that every engine has: bridge, host, none
+};
+Attachments attachments_of(const std::string& config);
 
 }  // namespace drover

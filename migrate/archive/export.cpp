@@ -236,9 +236,14 @@ class Exporter {
   void write_folder(const ArchivedContainer& container, const std::string& prefix) {
     Dir folder = root_.sub(kContainers).sub(container.id);
     std::string config = folder.read(kContainerConfig, store::kJsonLimit);
-    for (const std::string& volume : volumes_of(config))
-      result_.notes.push_back("container " + display_name(inventory_.containers.at(container.id)) +
-                              " uses the volume `" + printable(volume) + "`: no archive carries volumes");
+    Attachments needs = attachments_of(config);
+    std::string who = "container " + display_name(inventory_.containers.at(container.id));
+    for (const std::string& volume : needs.volumes)
+      result_.notes.push_back(who + " uses the volume `" + printable(volume) +
+                              "`: no archive carries volumes");
+    for (const std::string& network : needs.networks)
+      result_.notes.push_back(who + " is attached to the network `" + printable(network) +
+                              "`: no archive carries networks");
     PartWriter parts(archive_, prefix + "/folder");
     FolderWriter changes(
         config_for_home(config, container.id, {container.id, "", kNeutralRoot, kNeutralDriver}),

@@ -36,6 +36,7 @@ class Settlement {
     for (const auto& [id, image] : incoming_.images)
       for (const std::string& reference : image.references) settle_tag(reference, id);
     for (const auto& [id, container] : incoming_.containers) settle_container(container);
+    if (how_ == OnConflict::skip) skip_images();
     if (how_ == OnConflict::refuse && !conflicts_.empty()) refuse();
     return std::move(settled_);
   }
@@ -63,8 +64,10 @@ class Settlement {
         note(name + " is the imported image now, not " + short_id(there->second));
         break;
       case OnConflict::rename: {
-        // A digest is no name to choose.
-        if (reference.find('@') != std::string::npos) break;
+        if (reference.find('@') != std::string::npos) {
+          note(name + " stays what it was: a digest is no name to choose");
+          break;
+        }
         std::string renamed = free_name(reference, [&](const std::string& tag) {
           return tags_there_.contains(tag) || new_tags_.contains(tag);
         });
@@ -112,6 +115,22 @@ class Settlement {
           note(name + " is imported under a new ID");
         }
         break;
+    }
+  }
+
+  /// Images that came by names which all stay what they were, unless a container that comes in is made of
+  /// them.
+  void skip_images() {
+    std::set<Digest> needed;
+    for (const auto& [id, container] : incoming_.containers)
+      if (container.image && !settled_.skipped.contains(id)) needed.insert(*container.image);
+    for (const auto& [id, image] : incoming_.images) {
+      bool named =
+          std::any_of(image.references.begin(), image.references.end(), [&](const std::string& name) {
+            auto there = tags_there_.find(name);
+            return there == tags_there_.end() || there->second == id;
+          });
+      if (!image.references.empty() && !named && !needed.contains(id)) settled_.skipped_images.insert(id);
     }
   }
 

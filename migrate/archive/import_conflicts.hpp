@@ -17,6 +17,7 @@ struct Settled {
   std::map<std::string, Digest> tags;        ///< to set: new ones, and those that are taken over
   std::map<std::string, Digest> old_tags;    ///< what those were
   std::set<std::string> skipped;             ///< IDs of containers that stay out
+  std::set<Digest> skipped_images;           ///< that stay out: all their tags do, and nothing needs them
   std::set<std::string> replaced;            ///< IDs of containers that are there and go
   std::map<std::string, std::string> ids;    ///< new IDs of containers that come in
   std::map<std::string, std::string> names;  ///< new names of containers, by their IDs in the archive

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "migrate/archive/import_folders.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/archive/layer_model.hpp"
@@ -146,7 +147,23 @@ void LiveHome::take_back(const ImportRecord& record) {
   finish_layers();
 }
 
-void place_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
+void require_names_free(const Dir& root, const MigrationFolder& folder, const ImportRecord& record,
+                        const Dir& incoming) {
+  std::set<std::string> leaving;
+  for (const auto& [from, to] : record.put_aside) leaving.insert(split_path(from).second);
+  const auto there = store::read_containers(root).containers;
+  std::map<std::string, std::string> names;
+  for (const auto& [id, container] : there)
+    if (container.record.driver == driver_of(folder) && !leaving.contains(id))
+      names.emplace(container.record.name, id);
+  for (const auto& [id, container] : store::read_containers(incoming).containers)
+    if (names.contains(container.record.name) || (there.contains(id) && !leaving.contains(id)))
+      throw Error("there is a container " + display_name(container.record) +
+                      " by now, and one of its name or ID is to be imported",
+                  "remove or rename it with the engine, then `drover import --resume`; or `drover rollback`");
+}
+
+void place_import(const Dir& root, const MigrationFolder& folder, ImportRecord& record) {
   for (const auto& [from, to] : record.put_aside) {
     auto [parent, name] = split_path(to);
     folder.dir().make_path(parent, 0700);
@@ -154,8 +171,20 @@ void place_import(const Dir& root, const MigrationFolder& folder, const ImportRe
     if (!is_there(folder.dir(), to)) move_once(root, from, folder.dir(), to);
   }
   for (const auto& [from, to] : record.moves) move_once(folder.dir(), from, root, to);
-  std::map<std::string, std::optional<Digest>> tags(record.tags.begin(), record.tags.end());
-  set_tags(root.sub(kImage).sub(driver_of(folder)), tags);
+  Dir records = root.sub(kImage).sub(driver_of(folder));
+  std::map<std::string, Digest> now = tags_in(records);
+  std::map<std::string, std::optional<Digest>> tags;
+  for (const auto& [tag, id] : record.tags) {
+    auto there = now.find(tag);
+    auto old = record.old_tags.find(tag);
+    if (there == now.end() || there->second == id ||
+        (old != record.old_tags.end() && old->second == there->second))
+      tags[tag] = id;
+    else
+      record.summary.notes.push_back("`" + printable(tag) + "` was set to " + short_id(there->second) +
+                                     " since, and stays that");
+  }
+  set_tags(records, tags);
   root.sync_fs();
 }
 

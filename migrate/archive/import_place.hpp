@@ -23,9 +23,14 @@ class LiveHome {
   std::unique_ptr<Driver> driver_;
 };
 
+/// Throws Error if a name that a container is to have, or its ID, was taken since the plan was made.
+/// `incoming`: what was received, as far as it is not placed yet.
+void require_names_free(const Dir& data_root, const MigrationFolder&, const ImportRecord&,
+                        const Dir& incoming);
+
 /// Puts the records of what was imported in their place and sets the tags. Idempotent: goes on where it was
-/// cut.
-void place_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
+/// cut. A tag that was set to something else since stays that, and the record's summary says so.
+void place_import(const Dir& data_root, const MigrationFolder&, ImportRecord&);
 /// Removes the layers of containers that were replaced.
 void remove_replaced(LiveHome&, const ImportRecord&);
 /// Throws Error if something was made since that stands on what was placed. To be asked before it is taken

@@ -13,11 +13,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
+constexpr int kVersion = 2;
 constexpr const char* kName = "import.json";
 constexpr std::size_t kLimit = 256 << 20;
 
 [[noreturn]] void damaged() {
-  throw Error("an import's import.json is damaged", "restore it; it says what was done to the data root");
+  throw Error("an import's import.json is damaged or gone",
+              "restore it; it says what was done to the data root");
 }
 
 const Json& at(const Json& json, const char* key) {
@@ -71,10 +73,38 @@ std::map<std::string, Digest> tags_of(const Json& json) {
   return tags;
 }
 
+std::size_t number_of(const Json& json) {
+  if (!json.is_number_unsigned()) damaged();
+  return json.get<std::size_t>();
+}
+
+ImportSummary summary_of(const Json& json) {
+  if (!json.is_object()) damaged();
+  ImportSummary summary;
+  summary.images = number_of(at(json, "images"));
+  summary.tags = number_of(at(json, "tags"));
+  summary.containers = number_of(at(json, "containers"));
+  summary.new_layers = number_of(at(json, "new_layers"));
+  summary.shared_layers = number_of(at(json, "shared_layers"));
+  summary.deletes = texts_of(at(json, "deletes"));
+  summary.notes = texts_of(at(json, "notes"));
+  return summary;
+}
+
 }  // namespace
 
+Json import_summary_json(const ImportSummary& summary) {
+  return {{"images", summary.images},
+          {"tags", summary.tags},
+          {"containers", summary.containers},
+          {"new_layers", summary.new_layers},
+          {"shared_layers", summary.shared_layers},
+          {"deletes", summary.deletes},
+          {"notes", summary.notes}};
+}
+
 void write_import_record(const Dir& folder, const ImportRecord& record) {
-  Json json{{"version", 1},
+  Json json{{"version", kVersion},
             {"layers", record.layers},
             {"made_home", record.made_home},
             {"made_repositories", record.made_repositories},
@@ -83,16 +113,17 @@ void write_import_record(const Dir& folder, const ImportRecord& record) {
             {"replaced_layers", record.replaced_layers},
             {"tags", record.tags},
             {"old_tags", record.old_tags},
-            {"made_dirs", record.made_dirs}};
+            {"made_dirs", record.made_dirs},
+            {"summary", import_summary_json(record.summary)}};
   folder.write_atomic(kName, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n", 0600,
                       ::geteuid(), ::getegid());
 }
 
-std::optional<ImportRecord> read_import_record(const Dir& folder) {
+ImportRecord require_import_record(const Dir& folder) {
   auto text = folder.try_read(kName, kLimit);
-  if (!text) return std::nullopt;
+  if (!text) damaged();
   Json json = Json::parse(*text, nullptr, false);
-  if (!json.is_object() || json.value("version", Json()) != 1) damaged();
+  if (!json.is_object() || json.value("version", Json()) != kVersion) damaged();
   ImportRecord record;
   record.layers = ids_of(at(json, "layers"));
   record.made_home = at(json, "made_home") == true;
@@ -103,6 +134,7 @@ std::optional<ImportRecord> read_import_record(const Dir& folder) {
   record.tags = tags_of(at(json, "tags"));
   record.old_tags = tags_of(at(json, "old_tags"));
   for (const Json& item : at(json, "made_dirs")) record.made_dirs.push_back(path_of(item));
+  record.summary = summary_of(at(json, "summary"));
   return record;
 }
 

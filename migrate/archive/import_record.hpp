@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,15 @@
 #include "migrate/store.hpp"
 
 namespace drover {
+
+/// An import in numbers and words: what it will do, and what it has done.
+struct ImportSummary {
+  std::size_t images = 0, tags = 0, containers = 0;
+  std::size_t new_layers = 0;        ///< image layers that were not there
+  std::size_t shared_layers = 0;     ///< ... that were
+  std::vector<std::string> deletes;  ///< the containers that are replaced, by their names
+  std::vector<std::string> notes;    ///< what the user should know, a line each
+};
 
 /// Everything that an import does to a data root, written down before the first of it (`import.json` in its
 /// folder), so that it can be ended or taken back whenever it was cut.
@@ -25,11 +35,15 @@ struct ImportRecord {
   std::map<std::string, Digest> tags;      ///< that are set
   std::map<std::string, Digest> old_tags;  ///< what they were; those that are not in here were not there
   std::vector<std::string> made_dirs;      ///< folders of the data root that were not there, parents first
+  ImportSummary summary;
 };
+
+/// As `drover import --format json` shows it, and import.json keeps it.
+nlohmann::ordered_json import_summary_json(const ImportSummary&);
 
 /// Writes it down; on disk when this returns.
 void write_import_record(const Dir& folder, const ImportRecord&);
-/// Nothing if there is none: nothing of the data root was changed yet. Throws Error if it is damaged.
-std::optional<ImportRecord> read_import_record(const Dir& folder);
+/// Reads it again. Throws Error if it is damaged or not there.
+ImportRecord require_import_record(const Dir& folder);
 
 }  // namespace drover

@@ -11,6 +11,7 @@
 #include "drivers/sys/sha256.hpp"
 #include "migrate/archive/container_config.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
+#include "migrate/archive/room_guard.hpp"
 #include "migrate/archive/tar_reader.hpp"
 #include "migrate/archive/tar_split_writer.hpp"
 #include "migrate/stage_records.hpp"
@@ -50,6 +51,13 @@ void require_plain_files(const Dir& folder, int depth) {
     else if (!S_ISREG(mode))
       throw Error("`" + printable(entry.name) + "` in its folder is neither a file nor a folder");
   }
+}
+
+/// The name that was checked and settled must be the one that an engine will read.
+void require_name(const std::string& config, const std::string& name) {
+  auto json = with_context("its config.v2.json", [&] { return store::parse_json(config); });
+  if (!json.is_object() || json.value("Name", nlohmann::json()) != "/" + name)
+    throw Error("its config.v2.json gives it another name than `" + printable(name) + "`");
 }
 
 void apply_stream(LayerUnpacker& unpacker, ByteSource& changes) {
@@ -139,8 +147,13 @@ void IncomingStore::add_layer(const ArchivedLayer& layer, const LayerSources& so
   if (hashed.hex() != layer.diff_id)
     throw Error(ExitCode::proof_failed, "its tar does not have the diff ID " + short_id(layer.diff_id));
   std::uint64_t bytes = unpacker.content_bytes();
-  if (!write_split)
-    if (auto text = sources.tar_split()) write_all(split.get(), *text, kTarSplit);
+  if (!write_split) {
+    RoomGuard room(record);
+    sources.tar_split([&](std::string_view block) {
+      write_all(split.get(), block, kTarSplit);
+      room.wrote(block.size());
+    });
+  }
   if (sources.changes) apply_stream(unpacker, *sources.changes);
   unpacker.finish();
   home_->seal(id);
@@ -193,8 +206,9 @@ void IncomingStore::add_container_folder(const ArchivedContainer& container, Byt
   apply_stream(unpacker, changes);
   unpacker.finish();
   require_plain_files(folder, 0);
-  rewrite_file(folder, kContainerConfig,
-               config_for_driver(folder.read(kContainerConfig, store::kJsonLimit), for_));
+  std::string config = folder.read(kContainerConfig, store::kJsonLimit);
+  require_name(config, container.name);
+  rewrite_file(folder, kContainerConfig, config_for_driver(config, for_));
 }
 
 void IncomingStore::add_container_layer(const ArchivedContainer& container, bool init, ByteSource& changes) {

@@ -27,12 +27,12 @@ class IncomingStore {
   const Driver& home() const { return *home_; }
 
   /// Makes an image layer of its tar and, if given, of the changes to what that makes. Its parent must be
-  /// there. Throws Error if the tar does not have the layer's diff ID. `with_tar_split`: writes one.
+  /// there. Throws Error if the tar does not have the layer's diff ID.
   struct LayerSources {
     ByteSource* tar = nullptr;
     ByteSource* changes = nullptr;  ///< read once the tar is; empty: none
-    /// Called between the two; gives the tar-split.json.gz that came along, if any.
-    std::function<std::optional<std::string>()> tar_split;
+    /// Called between the two; passes on the tar-split.json.gz that came along. None: one is written.
+    std::function<void(const ByteSink&)> tar_split;
   };
   void add_layer(const ArchivedLayer&, const LayerSources&);
   bool has_layer(const Digest& chain_id) const { return cache_ids_.contains(chain_id); }

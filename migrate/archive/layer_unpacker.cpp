@@ -30,6 +30,18 @@ std::string joined(const std::string& parent, const std::string& name) {
   return parent.empty() ? name : parent + "/" + name;
 }
 
+/// Longer names are in no filesystem, and the error of the one at hand would name a place that is gone by
+/// then.
+void require_short_names(const std::string& path) {
+  for (std::size_t from = 0; from < path.size();) {
+    std::size_t end = std::min(path.find('/', from), path.size());
+    if (end - from > NAME_MAX)
+      throw Error("the name `" + printable(path.substr(from, 20)) + "...` is longer than " +
+                  std::to_string(NAME_MAX) + " bytes");
+    from = end + 1;
+  }
+}
+
 /// The directory's own attributes, with an owner and a mode where no tar says any.
 struct stat plain_directory() {
   TarMember member;
@@ -300,6 +312,7 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
 void LayerUnpacker::apply_layer(TarReader& tar) {
   for (TarMember member; tar.next(member);) {
     TarName name = parse_tar_name(member.name);
+    require_short_names(name.path);
     switch (name.kind) {
       case TarName::Kind::ignored:
         break;
@@ -323,6 +336,7 @@ void LayerUnpacker::apply_changes(TarReader& tar) {
   for (TarMember member; tar.next(member);) {
     auto path = clean_tar_name(member.name);
     if (!path) throw Error("`" + printable(member.name) + "` leads out of its layer");
+    require_short_names(*path);
     auto record = [&](const char* key) {
       auto found = member.drover.find(key);
       return found == member.drover.end() ? std::string() : found->second;

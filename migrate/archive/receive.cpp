@@ -18,7 +18,7 @@ namespace drover {
 
 namespace {
 
-constexpr std::size_t kHeadLimit = 256 << 20, kTarSplitLimit = 1 << 30;
+constexpr std::size_t kHeadLimit = 256 << 20;
 
 /// The content of the member that an archive is at.
 class CurrentSource : public ByteSource {
@@ -117,13 +117,11 @@ class OwnArchive {
     PartSource changes(archive_, "drover/layers/" + layer.chain_id + "/changes");
     store_.add_layer(layer, {.tar = kept ? static_cast<ByteSource*>(&*kept) : &direct,
                              .changes = &changes,
-                             .tar_split = [&]() -> std::optional<std::string> {
+                             .tar_split = [&](const ByteSink& to) {
                                if (!kept) archive_.pass();
                                if (!at("drover/layers/" + layer.chain_id + "/tar-split.json.gz"))
                                  unexpected();
-                               std::string text = archive_.read_all(kTarSplitLimit);
-                               archive_.pass();
-                               return text;
+                               pass_on(to);
                              }});
   }
 
@@ -132,14 +130,18 @@ class OwnArchive {
     Dir spool = store_.spool();
     Fd file = spool.open_file(diff_id, O_CREAT | O_EXCL | O_WRONLY, 0600);
     RoomGuard room(spool);
-    CurrentSource source(archive_);
-    std::string block(256 << 10, '\0');
-    while (std::size_t n = source.read(block.data(), block.size())) {
-      write_all(file.get(), {block.data(), n}, "a layer that is put aside");
-      room.wrote(n);
-    }
-    archive_.pass();
+    pass_on([&](std::string_view bytes) {
+      write_all(file.get(), bytes, "a layer that is put aside");
+      room.wrote(bytes.size());
+    });
     spooled_.insert(diff_id);
+  }
+
+  /// All of the member that it is at.
+  void pass_on(const ByteSink& to) {
+    std::string block(256 << 10, '\0');
+    while (std::size_t n = archive_.read(block.data(), block.size())) to({block.data(), n});
+    archive_.pass();
   }
 
   void read_container(const ArchivedContainer& container) {

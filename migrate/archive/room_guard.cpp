@@ -8,7 +8,7 @@
 namespace drover {
 
 namespace {
-constexpr std::uint64_t kCheckEvery = 32 << 20, kReserve = 64 << 20;
+constexpr std::uint64_t kCheckEvery = 32 << 20, kReserve = 64 << 20, kReservedInodes = 1000;
 }
 
 void RoomGuard::wrote(std::uint64_t bytes) {
@@ -21,6 +21,11 @@ void RoomGuard::wrote(std::uint64_t bytes) {
     throw Error(
         "not enough space on the filesystem of `" + on_.path() + "`: " + human_size(free) + " are left",
         "nothing was changed; make room and try again");
+  // A filesystem that makes its inodes as it needs them says that it has none.
+  if (fs.f_files > 0 && fs.f_favail < kReservedInodes)
+    throw Error("not enough inodes on the filesystem of `" + on_.path() +
+                    "`: " + std::to_string(fs.f_favail) + " are left",
+                "nothing was changed; make room and try again");
 }
 
 }  // namespace drover

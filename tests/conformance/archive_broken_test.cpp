@@ -122,7 +122,8 @@ TEST_CASE("an archive that is cut off or damaged as a stream") {
   for (int tenth = 0; tenth < 10; ++tenth)
     victim.refuses(
         "cut off after " + std::to_string(tenth) + " tenths",
-        specimen.whole.substr(0, specimen.whole.size() * static_cast<std::size_t>(tenth) / 10 + 700), "");
+        specimen.whole.substr(0, specimen.whole.size() * static_cast<std::size_t>(tenth) / 10 + 700),
+        "tar ends too early");
   Members members = specimen.members;
   std::string end = archive_of(members);
   victim.refuses("something behind its end",
@@ -134,10 +135,10 @@ TEST_CASE("an archive that is cut off or damaged as a stream") {
     compressor.write(specimen.whole);
     compressor.finish();
     std::string cut = packed.substr(0, packed.size() / 2);
-    victim.refuses("compressed and cut off", cut, "");
+    victim.refuses("compressed and cut off", cut, "damaged or cut off");
     std::string bent = packed;
     bent[bent.size() / 2] = static_cast<char>(bent[bent.size() / 2] ^ 0x55);
-    victim.refuses("compressed and damaged", bent, "");
+    victim.refuses("compressed and damaged", bent, "damaged");
   }
 }
 
@@ -169,6 +170,15 @@ TEST_CASE("an archive whose parts do not belong together") {
               [](Json& head) { head["layers"][0]["parent"] = head["layers"][0]["chain_id"]; });
   broken_head("a wrong chain ID", "does not follow",
               [](Json& head) { head["layers"][1]["chain_id"] = std::string(64, 'a'); });
+  broken_head("images that are each other's parents", "comes before itself", [](Json& head) {
+    Json other = head["images"][0];
+    other["id"] = std::string(64, 'a');
+    other["parent"] = head["images"][0]["id"];
+    head["images"][0]["parent"] = other["id"];
+    head["images"].push_back(other);
+  });
+  broken_head("an image that is its own parent", "comes before itself",
+              [](Json& head) { head["images"][0]["parent"] = head["images"][0]["id"]; });
   broken_head("a path for an ID", "no digest", [](Json& head) { head["images"][0]["id"] = "../../etc"; });
   broken_head("a path for a container's ID", "no digest",
               [](Json& head) { head["containers"][0]["id"] = "../x"; });
@@ -210,11 +220,12 @@ TEST_CASE("an archive whose parts do not belong together") {
   broken("a layer with another tar", "does not have the diff ID", [&](Members& members) {
     content(members, specimen.head()["layers"][1]["diff_id"].get<std::string>()) += std::string(512, '\0');
   });
-  broken("a tar-split of another layer", "", [&](Members& members) {
+  broken("a tar-split of another layer", "`two`: missing", [&](Members& members) {
     content(members, specimen.head()["layers"][1]["chain_id"].get<std::string>() + "/tar-split") =
         content(members, specimen.head()["layers"][0]["chain_id"].get<std::string>() + "/tar-split");
   });
-  broken("a tar-split that is none", "", [&](Members& members) { content(members, "/tar-split") = "x"; });
+  broken("a tar-split that is none", "damaged tar-split data",
+         [&](Members& members) { content(members, "/tar-split") = "x"; });
   broken("members in another order", "is not what should come there",
          [](Members& members) { std::swap(members[members.size() - 1], members[members.size() - 2]); });
   broken("a member that nobody knows", "is not what should come there", [](Members& members) {
@@ -240,7 +251,8 @@ TEST_CASE("an archive whose list is not right") {
   std::size_t at = other.find("\"sha256\":\"") + 10;
   other[at] = other[at] == '0' ? '1' : '0';
   victim.refuses("a wrong digest", other, "is not what the list of members says");
-  victim.refuses("none", specimen.whole.substr(0, specimen.whole.find(kArchiveList)) + tar_end(), "");
+  victim.refuses("none", specimen.whole.substr(0, specimen.whole.find(kArchiveList)) + tar_end(),
+                 "it ends too early");
 }
 
 TEST_CASE("a layer or container that reaches for what is outside of it") {
@@ -257,7 +269,8 @@ TEST_CASE("a layer or container that reaches for what is outside of it") {
   std::string outside = victim.host.beside("outside");
   with_changes("..", "leads out of its layer",
                changes_tar([&](std::string& tar) { tar += with_content(named("a/../../../outside"), "x"); }));
-  with_changes("a symlink to walk over", "", changes_tar([&](std::string& tar) {
+  with_changes("a symlink to walk over", "leads to no directory of the layer",
+               changes_tar([&](std::string& tar) {
                  TarMember link = named("esc", TarMember::Type::symlink);
                  link.target = victim.host.beside("");
                  tar += tar_headers(link) + with_content(named("esc/outside"), "x");
@@ -314,12 +327,12 @@ TEST_CASE("a layer or container that reaches for what is outside of it") {
                  header.replace(148, 7, std::string(digits, 7));
                  tar += header;
                }));
-  with_changes("a huge member", "", changes_tar([&](std::string& tar) {
+  with_changes("a huge member", "ends too early", changes_tar([&](std::string& tar) {
                  TarMember member = named("x");
                  member.size = std::uint64_t{1} << 62;
                  tar += tar_headers(member);
                }));
-  with_changes("a name that is too long", "", changes_tar([&](std::string& tar) {
+  with_changes("a name that is too long", "is longer than 255 bytes", changes_tar([&](std::string& tar) {
                  tar += with_content(named(std::string(5000, 'n')), "x");
                }));
   CHECK(bytes_of(outside) == "outside");
@@ -344,10 +357,15 @@ TEST_CASE("a container's folder with what an engine would follow") {
               }()));
   link.name = "config.v2.json";
   with_folder("a symlink for a configuration", "neither a file nor a folder", tar_headers(link));
-  with_folder("no JSON", "", with_content(named("config.v2.json"), "x"));
-  with_folder("another container's configuration", "",
-              with_content(named("config.v2.json"),
-                           R"({"ID":")" + std::string(64, 'e') + R"(","Driver":"overlay2"})"));
+  with_folder("no JSON", "no valid JSON", with_content(named("config.v2.json"), "x"));
+  auto config = [](const std::string& id, const std::string& name) {
+    return with_content(named("config.v2.json"),
+                        R"({"ID":")" + id + R"(","Name":")" + name + R"(","Driver":"overlay2"})");
+  };
+  with_folder("another container's configuration", "is of another container",
+              config(std::string(64, 'e'), "/box"));
+  with_folder("another container's name", "another name than `box`",
+              config(specimen.head()["containers"][0]["id"].get<std::string>(), "/other"));
 }
 
 TEST_CASE("a layer larger than the disk ends before that is full") {

@@ -117,6 +117,11 @@ std::string ArchiveHost::losses_from(const ArchiveHost& before) const {
   return found;
 }
 
+ArchivedSample::ArchivedSample(const std::string& compress) {
+  host.make_sample();
+  check_done(host.run({"export", "-o", archive, "--compress", compress}));
+}
+
 std::string bytes_of(const std::string& path) {
   std::ostringstream text;
   text << std::ifstream(path).rdbuf();

@@ -45,6 +45,13 @@ class ArchiveHost {
   std::string root_;
 };
 
+/// The sample in a data root of overlay2, and its archive.
+struct ArchivedSample {
+  ArchiveHost host{filesystem("ext4"), DriverKind::overlay2};
+  std::string archive = host.beside("sample.drover");
+  explicit ArchivedSample(const std::string& compress = "none");
+};
+
 std::string bytes_of(const std::string& path);
 void write_file(const std::string& path, const std::string& bytes);
 

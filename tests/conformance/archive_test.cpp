@@ -17,20 +17,10 @@ std::vector<std::string> opts_of(const Case& one) {
   return one.driver.storage_opts ? one.driver.storage_opts(one.filesystem) : std::vector<std::string>();
 }
 
-/// The sample in a data root of overlay2, and its archive.
-struct Sample {
-  ArchiveHost host{filesystem("ext4"), DriverKind::overlay2};
-  std::string archive = host.beside("sample.drover");
-  explicit Sample(const std::string& compress = "none") {
-    host.make_sample();
-    check_done(host.run({"export", "-o", archive, "--compress", compress}));
-  }
-};
-
 }  // namespace
 
 TEST_CASE("every driver takes an archive in and gives an archive of it") {
-  Sample sample;
+  ArchivedSample sample;
   for (const Case& one : cases()) {
     CAPTURE(one.name());
     ArchiveHost host(one.filesystem, one.driver.kind, opts_of(one));
@@ -50,7 +40,7 @@ TEST_CASE("every driver takes an archive in and gives an archive of it") {
 TEST_CASE("the same content is the same archive, and so it is after an import") {
   for (const char* compress : {"none", "gzip", "zstd"}) {
     CAPTURE(std::string(compress));
-    Sample sample(compress);
+    ArchivedSample sample(compress);
     std::string first = bytes_of(sample.archive);
     CHECK(first.size() > 1000);
     for (const char* jobs : {"1", "2"}) {
@@ -63,88 +53,8 @@ TEST_CASE("the same content is the same archive, and so it is after an import") 
   }
 }
 
-TEST_CASE("what is there already is shared, a second import is in conflict") {
-  Sample sample;
-  ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
-  check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
-  check_done(host.run({"import", "-i", sample.host.beside("base")}));
-  std::size_t before = Dir::open(host.path("vfs/dir")).list().size();
-  CHECK(before == 1);
-  Run more = host.run({"import", "-i", sample.archive});
-  check_done(more);
-  CHECK(has(more.out, "2 new layers, 1 that were there"));
-  CHECK(Dir::open(host.path("vfs/dir")).list().size() == 5);
-  CHECK(host.losses_from(sample.host) == "");
-
-  host.remember();
-  Run again = host.run({"import", "-i", sample.archive});
-  CHECK(again.code == 1);
-  CHECK(has(message_of(again), "container worker: there is one of this name and ID"));
-  CHECK(
-      has(message_of(again), "hint: nothing was changed; choose with --on-conflict skip, rename or replace"));
-  CHECK(host.changes() == "");
-  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "skip"}));
-  CHECK(host.changes() == "");
-
-  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "rename"}));
-  Inventory two = host.inventory();
-  CHECK(two.problems.empty());
-  CHECK(two.containers.size() == 2);
-  std::string names;
-  for (const auto& [id, container] : two.containers) names += container.name + " ";
-  CHECK((names == "worker worker-imported " || names == "worker-imported worker "));
-  CHECK(host.losses_from(sample.host) == "");
-
-  std::string id = two.containers.begin()->first;
-  std::size_t layers = Dir::open(host.path("vfs/dir")).list().size();
-  check_done(host.run({"import", "-i", sample.archive, "--on-conflict", "replace"}));
-  CHECK(Dir::open(host.path("vfs/dir")).list().size() == layers);
-  CHECK(host.inventory().containers.size() == 2);
-  CHECK(host.losses_from(sample.host) == "");
-}
-
-TEST_CASE("a tag that is another image there") {
-  Sample sample;
-  Digest there = sample.host.inventory().images.begin()->first;
-  auto with_other_tag = [&](ArchiveHost& host) {
-    check_done(host.run({"import", "-i", sample.archive}));
-    std::string path = host.path("image/overlay2/repositories.json"), text = bytes_of(path);
-    Inventory now = host.inventory();
-    std::string app, base;
-    for (const auto& [id, image] : now.images)
-      for (const std::string& reference : image.references) {
-        if (reference == "sample-app:1") app = id;
-        if (reference == "sample-base:1") base = id;
-      }
-    std::string from = "\"sample-app:1\":\"sha256:" + app, to = "\"sample-app:1\":\"sha256:" + base;
-    std::size_t at = text.find(from);
-    REQUIRE(at != std::string::npos);
-    write_file(path, text.replace(at, from.size(), to));
-    host.remember();
-    return std::pair(app, base);
-  };
-  auto tag = [](const ArchiveHost& host, const std::string& name) {
-    for (const auto& [id, image] : host.inventory().images)
-      for (const std::string& reference : image.references)
-        if (reference == name) return id;
-    return std::string("none");
-  };
-  for (const char* how : {"refuse", "skip", "rename", "replace"}) {
-    CAPTURE(std::string(how));
-    ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
-    auto [app, base] = with_other_tag(host);
-    check_done(sample.host.run({"export", "sample-app:1", "-o", sample.host.beside("app")}));
-    Run run = host.run({"import", "-i", sample.host.beside("app"), "--on-conflict", how});
-    CHECK(run.code == (how == std::string("refuse") ? 1 : 0));
-    CHECK(tag(host, "sample-app:1") == (how == std::string("replace") ? app : base));
-    CHECK(tag(host, "sample-app:1-imported") == (how == std::string("rename") ? app : "none"));
-    if (run.code != 0) CHECK(has(message_of(run), "`sample-app:1` is another image there"));
-    if (run.code != 0) CHECK(host.changes() == "");
-  }
-}
-
 TEST_CASE("names choose what is exported, with what it stands on") {
-  Sample sample;
+  ArchivedSample sample;
   auto exported = [&](const std::string& name) {
     check_done(sample.host.run({"export", name, "-o", sample.host.beside("one")}));
     ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
@@ -167,7 +77,7 @@ TEST_CASE("names choose what is exported, with what it stands on") {
 }
 
 TEST_CASE("a damaged layer is not exported") {
-  Sample sample;
+  ArchivedSample sample;
   Inventory now = sample.host.inventory();
   std::string layer = sample.host.path("overlay2/" + now.layers.begin()->second.cache_id + "/diff");
   Dir diff = Dir::open(layer);
@@ -191,7 +101,7 @@ TEST_CASE("a damaged layer is not exported") {
 }
 
 TEST_CASE("an import that is killed is resumed or given up") {
-  Sample sample;
+  ArchivedSample sample;
   auto after = [](const char* phase, int steps) {
     return [phase = std::string(phase), steps, seen = false, done = 0](const std::string& line) mutable {
       if (has(line, phase)) seen = true;
@@ -263,7 +173,7 @@ TEST_CASE("what a tar and a driver say differently is carried as the driver show
 }
 
 TEST_CASE("an import into nothing that is killed and given up leaves nothing") {
-  Sample sample;
+  ArchivedSample sample;
   for (const char* phase : {"reading", "making and proving", "placing"}) {
     CAPTURE(std::string(phase));
     ArchiveHost made(filesystem("btrfs"), DriverKind::btrfs);
@@ -283,7 +193,7 @@ TEST_CASE("an import into nothing that is killed and given up leaves nothing") {
 }
 
 TEST_CASE("a container that is replaced is there or replaced, wherever that is cut") {
-  Sample sample;
+  ArchivedSample sample;
   bool came_to_its_end = false;
   for (int cut = 1; !came_to_its_end; ++cut) {
     REQUIRE(cut < 100);
@@ -297,8 +207,8 @@ TEST_CASE("a container that is replaced is there or replaced, wherever that is c
       auto kill_at = [&](const std::string&) {
         if (++lines == cut) ::_exit(9);
       };
-      std::string ended =
-          host.run_apart({"import", "-i", sample.archive, "--on-conflict", "replace", "-j", "1"}, kill_at);
+      std::string ended = host.run_apart(
+          {"import", "-i", sample.archive, "--on-conflict", "replace", "--yes", "-j", "1"}, kill_at);
       came_to_its_end = ended != "killed";
       if (!came_to_its_end) {
         Run run = end == std::string("resume") ? host.run({"import", "--resume"}) : Run{1, "", ""};
@@ -315,7 +225,7 @@ TEST_CASE("a container that is replaced is there or replaced, wherever that is c
 }
 
 TEST_CASE("what an engine has made in between stays when an import is given up") {
-  Sample sample;
+  ArchivedSample sample;
   ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
   auto kill_at = [&](const std::string& line) {
     if (has(line, "placing")) ::_exit(9);
@@ -331,7 +241,7 @@ TEST_CASE("what an engine has made in between stays when an import is given up")
 }
 
 TEST_CASE("an import that an engine has built on is not taken back, and can still be gone on with") {
-  Sample sample;
+  ArchivedSample sample;
   ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
   auto kill_at = [&](const std::string& line) {
     if (has(line, "placing")) ::_exit(9);
@@ -365,7 +275,7 @@ TEST_CASE("an import that an engine has built on is not taken back, and can stil
 }
 
 TEST_CASE("no import makes a data root where there is something else") {
-  Sample sample;
+  ArchivedSample sample;
   ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
   Dir::open(host.beside("")).make_dir("docker", 0755);
   write_file(host.path("letter"), "dear");

@@ -140,7 +140,7 @@ def conflicts(bench, source):
         if not bench.engine.docker("logs", name).rstrip().endswith("again"):
             raise AssertionError("container %s did not find its own files" % name)
     bench.engine.stop()
-    bench.drover("import", "-i", archive_of(bench), "--progress", "none", "--on-conflict", "replace")
+    bench.drover("import", "-i", archive_of(bench), "--progress", "none", "--on-conflict", "replace", "--yes")
     bench.engine.start()
     if bench.engine.docker("logs", "edits").rstrip().endswith("again"):
         raise AssertionError("container edits was not replaced")

@@ -285,9 +285,12 @@ TEST_CASE("a container's configuration is written for another home") {
   std::string renamed = config_for_home(text, id, {other, "web-imported", "/new", DriverKind::vfs});
   CHECK(renamed.find(id) == std::string::npos);
   CHECK(renamed.find(R"("Name":"/web-imported")") != std::string::npos);
-  CHECK(volumes_of(
-            R"({"MountPoints":{"/a":{"Type":"volume","Name":"data"},"/b":{"Type":"bind","Name":"x"}}})") ==
-        std::vector<std::string>{"data"});
+  Attachments needs = attachments_of(
+      R"({"MountPoints":{"/a":{"Type":"volume","Name":"data"},"/b":{"Type":"bind","Name":"x"}},
+          "NetworkSettings":{"Networks":{"bridge":{},"mine":null}}})");
+  CHECK(needs.volumes == std::vector<std::string>{"data"});
+  CHECK(needs.networks == std::vector<std::string>{"mine"});
+  CHECK(attachments_of(R"({"MountPoints":null,"NetworkSettings":[]})").networks.empty());
 }
 
 TEST_CASE("conflicts are settled as was asked") {
