@@ -104,6 +104,10 @@ class Devicemapper : public Driver {
   std::optional<std::string> limit_size(const LayerId&, std::uint64_t bytes) override;
   void remove(const LayerId& id) override {
     require_layer_id(id);
+    {
+      std::lock_guard lock(mutex_);
+      unsealed_.erase(id);  // its mount would keep the device
+    }
     if (Dir::try_open(home_ + "/" + kRecords)) set().remove(id);
   }
   void remove_home() override;

@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "drivers/clone_tree.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
 #include "migrate/archive/container_config.hpp"
 #include "tests/conformance/sample_host.hpp"
 #include "tests/support/sample_root.hpp"
@@ -20,6 +22,18 @@ ArchiveHost::ArchiveHost(const TestFilesystem& filesystem, DriverKind kind,
   nlohmann::json config{{"storage-driver", driver_name(kind)}};
   if (!storage_opts.empty()) config["storage-opts"] = storage_opts;
   write_file(beside("daemon.json"), config.dump());
+}
+
+/// Layers that lie outside of the folder do not go with it.
+ArchiveHost::~ArchiveHost() {
+  try {
+    auto left = home();
+    if (!left->layers_outside() || !exists()) return;
+    left->claim(left->layers());
+    left->remove_home();
+  } catch (const Error& e) {
+    log_warning(e.what());
+  }
 }
 
 Run ArchiveHost::run(std::vector<std::string> words,

@@ -13,6 +13,9 @@ namespace drover::test {
 class ArchiveHost {
  public:
   ArchiveHost(const TestFilesystem&, DriverKind, const std::vector<std::string>& storage_opts = {});
+  ~ArchiveHost();
+  ArchiveHost(const ArchiveHost&) = delete;
+  ArchiveHost& operator=(const ArchiveHost&) = delete;
 
   /// Runs drover on it, one layer at a time.
   Run run(std::vector<std::string> words,

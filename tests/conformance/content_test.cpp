@@ -17,8 +17,7 @@ namespace {
 
 /// Makes one layer of what a plain folder holds, by the reader and the writer that migrations use.
 void write_layer(Driver& driver, const LayerId& id, const Dir& content) {
-  driver.create(id, std::nullopt, {});
-  write_changes(content, nullptr, driver, id);
+  write_changes(content, nullptr, driver, id, driver.create(id, std::nullopt, {}));
   driver.seal(id);
 }
 
@@ -107,12 +106,16 @@ TEST_CASE("a name that a delta cannot hide is refused, too") {
       Dir before = Dir::open(folder.path()).make_path("before", 0755);
       Dir after = Dir::open(folder.path()).make_path("after", 0755);
       before.write_new(name, "", 0644);
-      home->create(id_of("parent"), std::nullopt, {});
-      home->create(id_of("child"), id_of("parent"), {});
+      {
+        OpenLayer parent = home->create(id_of("parent"), std::nullopt, {});
+        write_changes(before, nullptr, *home, id_of("parent"), parent);
+      }
+      home->seal(id_of("parent"));
+      OpenLayer child = home->create(id_of("child"), id_of("parent"), {});
       if (can_hold_name(home->marks(), name))
-        CHECK_NOTHROW(write_changes(after, &before, *home, id_of("child")));
+        CHECK_NOTHROW(write_changes(after, &before, *home, id_of("child"), child));
       else
-        CHECK_THROWS_AS(write_changes(after, &before, *home, id_of("child")), Error);
+        CHECK_THROWS_AS(write_changes(after, &before, *home, id_of("child"), child), Error);
     }
   }
 }

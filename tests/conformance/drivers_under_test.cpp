@@ -32,7 +32,7 @@ const std::vector<DriverUnderTest>& drivers_under_test() {
       {DriverKind::aufs, {"ext4", "xfs"}},
       {DriverKind::overlay, {"ext4", "xfs", "btrfs"}, mount_old_overlay, inspect_old_overlay},
       {DriverKind::zfs, {"zfs"}},
-      {DriverKind::devicemapper, {"ext4", "xfs"}, nullptr, nullptr, small_pool, 0700, true},
+      {DriverKind::devicemapper, {"ext4", "xfs"}, nullptr, nullptr, small_pool, 0700, true, true},
   };
   return table;
 }

@@ -31,7 +31,8 @@ struct DriverUnderTest {
   /// The engine's storage-opts for a home on this filesystem. Null: none.
   std::vector<std::string> (*storage_opts)(const TestFilesystem&) = nullptr;
   mode_t home_mode = 0710;
-  bool needs_kernel = false;  ///< its homes cannot be made where the kernel does not have it: left out there
+  bool remapped_home = false;  ///< the home itself belongs to a remapped root, not only what is in it
+  bool needs_kernel = false;   ///< its homes cannot be made where the kernel does not have it: left out there
 
   const char* name() const { return driver_name(kind).data(); }
 };

@@ -61,8 +61,7 @@ void make_layers(const TestHome& home, const TestFilesystem& filesystem) {
   TestFolder folder(filesystem);
   Dir model = Dir::open(folder.path()).make_path("before", 0755);
   write_image(model);
-  home->create(kImage, std::nullopt, {});
-  write_changes(model, nullptr, *home, kImage);
+  write_changes(model, nullptr, *home, kImage, home->create(kImage, std::nullopt, {}));
   home->seal(kImage);
   OpenLayer made = home->create(kContainer, kImage, {});
   if (home.under_test().mount) {
@@ -73,7 +72,7 @@ void make_layers(const TestHome& home, const TestFilesystem& filesystem) {
     Dir after = Dir::open(folder.path()).make_path("after", 0755);
     clone_tree(model, after, false);
     change_container(after);
-    write_changes(after, &model, *home, kContainer);
+    write_changes(after, &model, *home, kContainer, made);
   }
   home->seal(kContainer);
 }

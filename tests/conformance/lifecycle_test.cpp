@@ -213,7 +213,11 @@ TEST_CASE("around through all drivers and back to the first without a difference
       std::rotate(way.begin(), first + 1, way.end());
       for (const DriverUnderTest* to : way) {
         CAPTURE(std::string(to->name()));
-        Run moved = host.run({"migrate", "--to", to->name(), "--yes", "--force"});
+        std::vector<std::string> words{"migrate", "--to", to->name(), "--yes", "--force", "--yes-loop-lvm"};
+        if (to->storage_opts)
+          for (const std::string& option : to->storage_opts(one))
+            words.insert(words.end(), {"--storage-opt", option});
+        Run moved = host.run(words);
         REQUIRE_MESSAGE(moved.code == 0, moved.err);
         CHECK(host.losses(to->kind) == "");
         REQUIRE(host.run({"commit", "--yes"}).code == 0);

@@ -60,19 +60,19 @@ void write_stack(const TestHome& home, const ModelStack& model) {
     } else {
       std::vector<LayerId> stack = home->stack(layer.id());
       Dir past = model.tree(stack.size() > 1 ? place_of(stack[1]) : i - 1);
-      write_changes(model.tree(i), &past, *home, layer.id());
+      write_changes(model.tree(i), &past, *home, layer.id(), made);
     }
     home->seal(layer.id());
   }
 }
 
-void write_changes(const Dir& tree, const Dir* past, const Driver& driver, const LayerId& id) {
+void write_changes(const Dir& tree, const Dir* past, const Driver& driver, const LayerId& id,
+                   const OpenLayer& layer) {
   ViewComparison comparison;
   comparison.content = true;
   View now = plain_view(tree);
   std::optional<View> before;
   if (past) before = plain_view(*past);
-  OpenLayer layer = driver.open(id);
   if (driver.form_of(id) == LayerForm::delta) {
     DeltaWriter writer(layer.root, Marks::none, driver.marks(), false);
     read_views(now, past ? &*before : nullptr, comparison, writer);

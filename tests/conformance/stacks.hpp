@@ -28,8 +28,10 @@ std::size_t longest_name(const DriverUnderTest&);
 /// its folder where that is a tree, and else from the model by the writer for deltas.
 void write_stack(const TestHome&, const ModelStack&);
 
-/// Reads a tree as changes to another one, or to nothing, and writes them into this layer of `driver`.
-void write_changes(const Dir& tree, const Dir* past, const Driver& driver, const LayerId& layer);
+/// Reads a tree as changes to another one, or to nothing, and writes them into this layer of `driver`, which
+/// was made just now.
+void write_changes(const Dir& tree, const Dir* past, const Driver& driver, const LayerId& layer,
+                   const OpenLayer& made);
 
 /// How what the engine's mount of a layer shows differs from our view of it, one a line.
 std::string mount_differences(const TestHome&, const LayerId&);
