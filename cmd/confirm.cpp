@@ -11,11 +11,15 @@
 
 namespace drover {
 
-bool confirm(Context& context, const std::string& question) {
-  if (context.yes) return true;
-  if (!::isatty(STDIN_FILENO))
+void require_answer(const Context& context) {
+  if (!context.yes && !::isatty(STDIN_FILENO))
     throw Error(ExitCode::usage, "there is no terminal to ask on, so nothing was changed",
                 "add --yes to go on without being asked, or --dry-run to see only what would be done");
+}
+
+bool confirm(Context& context, const std::string& question) {
+  if (context.yes) return true;
+  require_answer(context);
   context.out.flush();
   context.err << question << " [y/N] " << std::flush;
   std::string answer;

@@ -122,6 +122,7 @@ int run_resume(const ImportFlags& flags, Context& context) {
 int run_import(const ImportFlags& flags, Context& context) {
   if (flags.resume) return run_resume(flags, context);
   StoreAccess store = find_store_as_root(context);
+  if (flags.on_conflict == "replace" && !flags.dry_run) require_answer(context);
   Fd input = open_input(flags.input);
   if (store.root.owner.uid != 0)
     throw Error("`" + store.root.path +

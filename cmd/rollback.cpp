@@ -46,7 +46,11 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
 }
 
 int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {
+  require_reversible(folder);
+  refuse_mounts(root, folder.record().to, folder.record().to);
   log_note("an import is open; given up, it leaves the data root as it was before it");
+  if (folder.state() == MigrationState::switching)
+    log_note("what was written to imported containers since is given up");
   if (!confirm(context)) return declined();
   roll_back_import(root, folder);
   if (log_level() != LogLevel::quiet) context.out << "rolled back; start the engine\n";

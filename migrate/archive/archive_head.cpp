@@ -96,8 +96,13 @@ ArchivedImage parse_image(const Value& item) {
 /// An engine that lists an image's history goes from parent to parent until there is none.
 void refuse_cycles(const std::vector<ArchivedImage>& images) {
   std::map<Digest, Digest> parents;
+  std::set<Digest> known;
+  for (const ArchivedImage& image : images) known.insert(image.id);
   for (const ArchivedImage& image : images)
-    if (image.parent) parents.emplace(image.id, *image.parent);
+    if (image.parent && !known.contains(*image.parent))
+      damaged("an image's parent is not in it");
+    else if (image.parent)
+      parents.emplace(image.id, *image.parent);
   std::set<Digest> ends;  // from which a last parent is reached
   for (const ArchivedImage& image : images) {
     std::set<Digest> way;

@@ -50,6 +50,15 @@ Inventory read_there(const ImportSite& site) {
   return there;
 }
 
+/// A build's images know the one before them; one that stays out is not to be looked for.
+void forget_parents(const Dir& records, const std::set<Digest>& gone) {
+  Dir metadata = records.walk("imagedb/metadata/sha256");
+  for (const DirEntry& image : metadata.list())
+    if (auto parent = metadata.sub(image.name).try_read("parent"))
+      if (auto id = store::parse_digest(*parent); id && gone.contains(*id))
+        metadata.sub(image.name).unlink("parent");
+}
+
 /// What was received, and what becomes of it: from when the archive is read to when its records are placed.
 class Import {
  public:
@@ -87,19 +96,21 @@ class Import {
 
   /// Makes the layers, places the records. What was made of the layers before is made anew.
   void carry_out(ImportRecord& record) {
-    if (folder_.state() != MigrationState::committing)
+    if (folder_.state() != MigrationState::committing) {
       require_names_free(site_.dir, folder_, record, site_.incoming);
-    if (folder_.state() == MigrationState::staging) {
-      Inventory incoming = read_incoming();
-      refuse_damage(incoming, "what was read of the archive is damaged by now");
-      stage(incoming, record);
-      folder_.set_state(MigrationState::switching);
+      if (folder_.state() == MigrationState::staging) {
+        Inventory incoming = read_incoming();
+        refuse_damage(incoming, "what was read of the archive is damaged by now");
+        stage(incoming, record);
+        folder_.set_state(MigrationState::switching);
+      }
+      require_shared_there(site_, record);
+      progress_.phase("placing Docker's records");
+      make_record_folders(site_.dir, record.made_dirs, site_.settings.owner);
+      place_import(site_.dir, folder_, record);
+      // From here on there is no way back: what was replaced goes.
+      folder_.set_state(MigrationState::committing);
     }
-    progress_.phase("placing Docker's records");
-    make_record_folders(site_.dir, record.made_dirs, site_.settings.owner);
-    place_import(site_.dir, folder_, record);
-    // From here on there is no way back: what was replaced goes.
-    folder_.set_state(MigrationState::committing);
     LiveHome home(root_, folder_.record());
     remove_replaced(home, record);
     home.driver().close();
@@ -128,6 +139,7 @@ class Import {
       records.walk("imagedb/content/sha256").unlink(id);
       records.walk("imagedb/metadata/sha256").remove_tree(id);
     }
+    forget_parents(records, settled.skipped_images);
     std::set<Digest> needed;
     auto need = [&](std::optional<Digest> layer) {
       for (; layer && needed.insert(*layer).second; layer = incoming.layers.at(*layer).parent) {
@@ -164,12 +176,13 @@ class Import {
 
   void stage(const Inventory& incoming, const ImportRecord& record) {
     Inventory there = read_there(site_);
-    Plan plan = plan_layers(site_, incoming, there);
+    require_shared_there(site_, record);
     LiveHome home(root_, folder_.record());
     home.open_for_layers(there, record);
     // Of a run that was cut.
     for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
       if (home.driver().contains(*id)) home.driver().remove(*id);
+    Plan plan = plan_layers(site_, incoming, there);
     auto source = IncomingStore::open_home(site_.incoming);
     LayerStager stager(site_.incoming, incoming, plan, *source, home.driver());
     progress_.phase("making and proving " + std::to_string(record.layers.size()) + " layers");
@@ -262,23 +275,29 @@ ImportSummary resume_import(const DataRoot& root, MigrationFolder& folder, unsig
     throw Error("the import was interrupted before it had read all of its archive",
                 next_step(folder.record(), folder.state()));
   ImportRecord record = require_import_record(folder.dir());
-  Import(root, folder, threads, progress).carry_out(record);
+  try {
+    Import(root, folder, threads, progress).carry_out(record);
+  } catch (const Error& e) {
+    throw Error(e.code(), e.what(),
+                (e.hint().empty() ? "" : e.hint() + "; ") + next_step(folder.record(), folder.state()));
+  }
   return record.summary;
 }
 
+void require_reversible(const MigrationFolder& folder) {
+  if (folder.state() == MigrationState::committing)
+    throw Error("everything is imported already, and what it replaces is being removed",
+                next_step(folder.record(), folder.state()));
+}
+
 void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
+  require_reversible(folder);
   Dir dir = Dir::open(root.path);
   if (folder.state() != MigrationState::reading) {
     ImportRecord record = require_import_record(folder.dir());
-    if (folder.state() == MigrationState::committing)
-      throw Error("everything is imported already, and what it replaces is being removed",
-                  next_step(folder.record(), folder.state()));
     if (folder.state() == MigrationState::switching || folder.state() == MigrationState::rolling_back) {
-      if (folder.state() == MigrationState::switching) {
-        // Refused, it can still be gone on with.
-        require_unused(dir, folder, record);
-        folder.set_state(MigrationState::rolling_back);
-      }
+      require_unused(dir, folder, record);
+      if (folder.state() == MigrationState::switching) folder.set_state(MigrationState::rolling_back);
       take_back_import(dir, folder, record);
     }
     LiveHome home(root, folder.record());

@@ -31,6 +31,8 @@ std::optional<ImportSummary> import_archive(const DataRoot&, ByteSource&, const 
 
 /// Goes on with one that was interrupted after it had read its archive.
 ImportSummary resume_import(const DataRoot&, MigrationFolder&, unsigned threads, Progress&);
+/// Throws Error if one is past the point from which there is a way back.
+void require_reversible(const MigrationFolder&);
 /// Gives one up that was interrupted: the data root is as it was.
 void roll_back_import(const DataRoot&, MigrationFolder&);
 

@@ -11,6 +11,7 @@
 #include "migrate/archive/import_folders.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/archive/layer_model.hpp"
+#include "migrate/preflight.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 
@@ -153,6 +154,11 @@ void require_names_free(const Dir& root, const MigrationFolder& folder, const Im
   for (const auto& [from, to] : record.put_aside) leaving.insert(split_path(from).second);
   const auto there = store::read_containers(root).containers;
   std::map<std::string, std::string> names;
+  for (const std::string& id : leaving)
+    if (auto container = there.find(id); container != there.end() && still_runs(container->second.record))
+      throw Error(ExitCode::in_use,
+                  "container " + display_name(container->second.record) + ", which is to be replaced, runs",
+                  "stop it and the engine");
   for (const auto& [id, container] : there)
     if (container.record.driver == driver_of(folder) && !leaving.contains(id))
       names.emplace(container.record.name, id);
@@ -168,7 +174,7 @@ void place_import(const Dir& root, const MigrationFolder& folder, ImportRecord& 
     auto [parent, name] = split_path(to);
     folder.dir().make_path(parent, 0700);
     // Once it is aside, what has its name is the imported one.
-    if (!is_there(folder.dir(), to)) move_once(root, from, folder.dir(), to);
+    if (!is_there(folder.dir(), to) && is_there(root, from)) move_once(root, from, folder.dir(), to);
   }
   for (const auto& [from, to] : record.moves) move_once(folder.dir(), from, root, to);
   Dir records = root.sub(kImage).sub(driver_of(folder));
@@ -184,6 +190,7 @@ void place_import(const Dir& root, const MigrationFolder& folder, ImportRecord& 
       record.summary.notes.push_back("`" + printable(tag) + "` was set to " + short_id(there->second) +
                                      " since, and stays that");
   }
+  root.sync_fs();  // no tag is to outlive a power cut that its image does not
   set_tags(records, tags);
   root.sync_fs();
 }
@@ -210,7 +217,9 @@ void require_unused(const Dir& root, const MigrationFolder& folder, const Import
   if (!user.empty())
     throw Error(
         user + " stands on what was imported, and was made since",
-        "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
+        folder.state() == MigrationState::rolling_back
+            ? "remove it with the engine, then `drover rollback`"
+            : "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
 }
 
 void take_back_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
@@ -219,11 +228,7 @@ void take_back_import(const Dir& root, const MigrationFolder& folder, const Impo
   if (records) {
     std::map<std::string, Digest> now = tags_in(*records);
     std::map<std::string, std::optional<Digest>> back;
-    bool all_moved = std::all_of(record.moves.begin(), record.moves.end(),
-                                 [&](const auto& move) { return was_moved(root, folder.dir(), move); });
     for (const auto& [tag, id] : record.tags) {
-      if (!all_moved) break;  // tags are set last
-
       // One that was set to something else since is the user's.
       if (auto found = now.find(tag); found == now.end() || found->second != id) continue;
       auto old = record.old_tags.find(tag);

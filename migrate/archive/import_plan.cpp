@@ -37,7 +37,10 @@ class ImportPlanner {
     for (const PlannedLayer& layer : plan.layers) {
       if (layer.role == LayerRole::image)
         ++(is_there_already(layer, there_) ? record_.summary.shared_layers : record_.summary.new_layers);
-      if (is_there_already(layer, there_)) continue;
+      if (is_there_already(layer, there_)) {
+        record_.shared.emplace(*layer.chain_id, there_.layers.at(*layer.chain_id).cache_id);
+        continue;
+      }
       record_.layers.push_back(layer.id);
       if (layer.chain_id) move("layerdb/sha256/" + *layer.chain_id);
     }
@@ -62,7 +65,10 @@ class ImportPlanner {
   void move_other_records() {
     for (const auto& [mount, record] : incoming_.mounts) move("layerdb/mounts/" + mount);
     for (const auto& [id, image] : incoming_.images) {
-      if (there_.images.contains(id)) continue;
+      if (there_.images.contains(id)) {
+        record_.shared_images.insert(id);
+        continue;
+      }
       move("imagedb/content/sha256/" + id);
       if (std::string metadata = "imagedb/metadata/sha256/" + id; is_new(metadata)) move(metadata);
     }
@@ -103,9 +109,16 @@ class ImportPlanner {
     for (const auto& [id, container] : incoming_.containers) note_attachments(container);
   }
 
+  static void cut(std::vector<std::string>& names) {
+    constexpr std::size_t kMostNamed = 20;
+    if (names.size() > kMostNamed) names.resize(kMostNamed);
+  }
+
   void note_attachments(const ContainerRecord& container) {
     Attachments needs = attachments_of(
         site_.incoming.sub(kContainers).sub(container.id).read(kContainerConfig, store::kJsonLimit));
+    cut(needs.volumes);
+    cut(needs.networks);
     std::string who = "container " + display_name(container);
     auto volumes = site_.dir.try_sub("volumes");
     for (const std::string& volume : needs.volumes)
@@ -127,6 +140,21 @@ class ImportPlanner {
 };
 
 }  // namespace
+
+void require_shared_there(const ImportSite& site, const ImportRecord& record) {
+  auto home =
+      driver_entry(site.kind).open(site.root.path + "/" + std::string(driver_name(site.kind)), site.settings);
+  Inventory there = read_inventory(site.dir, site.kind, record.shared.empty() ? nullptr : home.get());
+  auto gone = [](const std::string& what) {
+    return Error(what + " was there when the import began, and is not as it was",
+                 "give the import up (drover rollback), then import the archive again");
+  };
+  for (const auto& [chain, id] : record.shared)
+    if (auto layer = there.layers.find(chain); layer == there.layers.end() || layer->second.cache_id != id)
+      throw gone("layer " + short_id(chain));
+  for (const Digest& id : record.shared_images)
+    if (!there.images.contains(id)) throw gone("image " + short_id(id));
+}
 
 Plan plan_layers(const ImportSite& site, const Inventory& incoming, const Inventory& there) {
   auto source = IncomingStore::open_home(site.incoming);

@@ -20,6 +20,10 @@ struct ImportSite {
   unsigned threads = 1;
 };
 
+/// Throws Error if what was there when the import was planned, and is to stand beside what it brings, is
+/// gone.
+void require_shared_there(const ImportSite&, const ImportRecord&);
+
 /// The layers of what comes in, with those that are there already. Throws Error if the others have no room.
 Plan plan_layers(const ImportSite&, const Inventory& incoming, const Inventory& there);
 

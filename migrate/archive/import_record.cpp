@@ -106,6 +106,8 @@ Json import_summary_json(const ImportSummary& summary) {
 void write_import_record(const Dir& folder, const ImportRecord& record) {
   Json json{{"version", kVersion},
             {"layers", record.layers},
+            {"shared", record.shared},
+            {"shared_images", record.shared_images},
             {"made_home", record.made_home},
             {"made_repositories", record.made_repositories},
             {"moves", record.moves},
@@ -115,8 +117,11 @@ void write_import_record(const Dir& folder, const ImportRecord& record) {
             {"old_tags", record.old_tags},
             {"made_dirs", record.made_dirs},
             {"summary", import_summary_json(record.summary)}};
-  folder.write_atomic(kName, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n", 0600,
-                      ::geteuid(), ::getegid());
+  std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (text.size() > kLimit)
+    throw Error("the archive has more images, layers and records than can be imported at once",
+                "nothing was changed; import it in parts: drover export NAME...");
+  folder.write_atomic(kName, text, 0600, ::geteuid(), ::getegid());
 }
 
 ImportRecord require_import_record(const Dir& folder) {
@@ -126,6 +131,15 @@ ImportRecord require_import_record(const Dir& folder) {
   if (!json.is_object() || json.value("version", Json()) != kVersion) damaged();
   ImportRecord record;
   record.layers = ids_of(at(json, "layers"));
+  if (!at(json, "shared").is_object()) damaged();
+  for (const auto& [chain, id] : at(json, "shared").items()) {
+    if (!is_digest(chain) || !is_layer_id(text_of(id))) damaged();
+    record.shared.emplace(chain, text_of(id));
+  }
+  for (const std::string& id : texts_of(at(json, "shared_images"))) {
+    if (!is_digest(id)) damaged();
+    record.shared_images.insert(id);
+  }
   record.made_home = at(json, "made_home") == true;
   record.made_repositories = at(json, "made_repositories") == true;
   record.moves = pairs_of(at(json, "moves"));

@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,9 +25,11 @@ struct ImportSummary {
 /// Everything that an import does to a data root, written down before the first of it (`import.json` in its
 /// folder), so that it can be ended or taken back whenever it was cut.
 struct ImportRecord {
-  std::vector<LayerId> layers;     ///< that are made in the driver's home, parents before children
-  bool made_home = false;          ///< ... which was not there
-  bool made_repositories = false;  ///< there was no repositories.json
+  std::vector<LayerId> layers;       ///< that are made in the driver's home, parents before children
+  std::map<Digest, LayerId> shared;  ///< that were there, by chain ID
+  std::set<Digest> shared_images;    ///< that were there
+  bool made_home = false;            ///< ... which was not there
+  bool made_repositories = false;    ///< there was no repositories.json
   /// Renames, in this order: from a path in the folder to one in the data root.
   std::vector<std::pair<std::string, std::string>> moves;
   /// Renames, before those: of what is replaced, from the data root to the folder.

@@ -177,6 +177,8 @@ TEST_CASE("an archive whose parts do not belong together") {
     head["images"][0]["parent"] = other["id"];
     head["images"].push_back(other);
   });
+  broken_head("an image whose parent is elsewhere", "parent is not in it",
+              [](Json& head) { head["images"][0]["parent"] = std::string(64, 'a'); });
   broken_head("an image that is its own parent", "comes before itself",
               [](Json& head) { head["images"][0]["parent"] = head["images"][0]["id"]; });
   broken_head("a path for an ID", "no digest", [](Json& head) { head["images"][0]["id"] = "../../etc"; });
@@ -364,6 +366,9 @@ TEST_CASE("a container's folder with what an engine would follow") {
   };
   with_folder("another container's configuration", "is of another container",
               config(std::string(64, 'e'), "/box"));
+  with_folder(
+      "a key that an engine takes for another", "the key `name`, which no engine writes",
+      with_content(named("config.v2.json"), R"({"Name":"/box","name":"/other","Driver":"overlay2"})"));
   with_folder("another container's name", "another name than `box`",
               config(specimen.head()["containers"][0]["id"].get<std::string>(), "/other"));
 }

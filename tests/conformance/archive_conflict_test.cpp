@@ -85,7 +85,7 @@ TEST_CASE("a tag that is another image there") {
     ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
     auto [app, base] = with_other_tag(host);
     check_done(sample.host.run({"export", "sample-app:1", "-o", sample.host.beside("app")}));
-    Run run = host.run({"import", "-i", sample.host.beside("app"), "--on-conflict", how});
+    Run run = host.run({"import", "-i", sample.host.beside("app"), "--on-conflict", how, "--yes"});
     CHECK(run.code == (how == std::string("refuse") ? 1 : 0));
     CHECK(tag(host, "sample-app:1") == (how == std::string("replace") ? app : base));
     CHECK(tag(host, "sample-app:1-imported") == (how == std::string("rename") ? app : "none"));
@@ -139,6 +139,34 @@ TEST_CASE("a dry run says what would be done and leaves nothing") {
   CHECK(has(run.out, "container worker is replaced by the imported one"));
   CHECK(host.run({"import", "-i", sample.archive, "--dry-run"}).code == 1);
   CHECK(host.changes() == "");
+}
+
+TEST_CASE("an import that was interrupted is not ended on what is not there any more") {
+  ArchivedSample sample;
+  for (const char* phase : {"making and proving", "placing"}) {
+    CAPTURE(std::string(phase));
+    ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+    check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+    check_done(host.run({"import", "-i", sample.host.beside("base")}));
+    auto kill_at = [&](const std::string& line) {
+      if (has(line, phase)) ::_exit(9);
+    };
+    REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+    // As an engine would that was told to remove the image.
+    Inventory before = host.inventory();
+    Dir records = Dir::open(host.root()).walk("image/vfs");
+    records.walk("imagedb/content/sha256").unlink(before.images.begin()->first);
+    records.walk("layerdb/sha256").remove_tree(before.layers.begin()->first);
+    records.write_atomic("repositories.json", "{}", 0600, 0, 0);
+    Dir::open(host.path("vfs/dir")).remove_tree(before.layers.begin()->second.cache_id);
+    host.remember();
+    Run refused = host.run({"import", "--resume"});
+    CHECK(refused.code == 1);
+    CHECK(has(message_of(refused), "was there when the import began, and is not as it was"));
+    check_done(host.run({"rollback", "--yes"}));
+    check_done(host.run({"import", "-i", sample.archive}));
+    CHECK(host.losses_from(sample.host) == "");
+  }
 }
 
 TEST_CASE("what has taken a name while an import was interrupted is neither lost nor doubled") {

@@ -241,6 +241,7 @@ TEST_CASE("a head is read as it was written") {
   Digest one(64, '1'), two = chain_id_of(one, Digest(64, '2'));
   head.images.push_back(
       {Digest(64, 'a'), {"app:1", "app@sha256:" + Digest(64, 'f')}, Digest(64, 'b'), "2026-01-01"});
+  head.images.push_back({Digest(64, 'b'), {}, std::nullopt, ""});
   head.layers.push_back({one, one, std::nullopt, 5, 1024});
   head.layers.push_back({two, Digest(64, '2'), one, 6, 2048});
   head.containers.push_back({Digest(64, 'c'), "box", two, true});
