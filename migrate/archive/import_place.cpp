@@ -214,6 +214,16 @@ void require_unused(const Dir& root, const MigrationFolder& folder, const Import
   for (const auto& [id, image] : there.images)
     if (image.top && layers.contains(*image.top) && !images.contains(id))
       user = "image " + display_name(image);
+  // What was replaced comes back under the name that it had.
+  std::set<std::string> back;
+  if (auto kept = folder.dir().try_sub("kept"))
+    for (const auto& [id, container] : store::read_containers(*kept).containers)
+      back.insert(container.record.name);
+  for (const auto& [id, container] : there.containers)
+    if (back.contains(container.name) && !moved_names(root, folder.dir(), record, "containers").contains(id))
+      throw Error("container " + display_name(container) +
+                      " has the name of one that was replaced and is to come back",
+                  "remove or rename it with the engine, then `drover rollback`");
   if (!user.empty())
     throw Error(
         user + " stands on what was imported, and was made since",

@@ -1,7 +1,9 @@
 // Import where something is there already: what is shared, what is in conflict, and how that is settled.
 #include <doctest/doctest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
+#include "migrate/archive/incoming_store.hpp"
 #include "tests/conformance/archive_host.hpp"
 #include "tests/conformance/sample_host.hpp"
 #include "tests/support/sample_root.hpp"
@@ -167,6 +169,95 @@ TEST_CASE("an import that was interrupted is not ended on what is not there any 
     check_done(host.run({"import", "-i", sample.archive}));
     CHECK(host.losses_from(sample.host) == "");
   }
+}
+
+TEST_CASE("tags that were set go back though not every record is in its place") {
+  ArchivedSample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "placing")) ::_exit(9);
+  };
+  check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+  check_done(host.run({"import", "-i", sample.host.beside("base")}));
+  host.remember();
+  REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+  // As a cut leaves it where one of the records came to be there by an engine's hand.
+  Inventory wanted = sample.host.inventory();
+  std::map<std::string, Digest> tags;
+  for (const auto& [id, image] : wanted.images)
+    for (const std::string& reference : image.references) tags[reference] = id;
+  write_file(host.path("image/overlay2/repositories.json"), repositories_text(tags));
+  check_done(host.run({"rollback", "--yes"}));
+  Inventory now = host.inventory();
+  CHECK(now.problems.empty());
+  REQUIRE(now.images.size() == 1);
+  CHECK(now.images.begin()->second.references == std::vector<std::string>{"sample-base:1"});
+}
+
+TEST_CASE("what was replaced does not come back under a name that is taken by now") {
+  ArchivedSample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+  check_done(host.run({"import", "-i", sample.archive}));
+  std::string id = host.inventory().containers.begin()->first, other(64, 'c');
+  host.remember();
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "placing")) ::_exit(9);
+  };
+  REQUIRE(host.run_apart({"import", "-i", sample.archive, "--on-conflict", "replace", "--yes"}, kill_at) ==
+          "killed");
+  // Cut when it was just put aside; then an engine makes another one of its name.
+  Dir folder = Dir::open(host.path("drover")), containers = Dir::open(host.path("containers"));
+  Dir kept = folder.sub(folder.list().front().name).make_path("kept/containers", 0700);
+  containers.rename(id, kept, id);
+  containers.make_dir(other, 0710);
+  containers.sub(other).write_new("config.v2.json",
+                                  R"({"ID":")" + other +
+                                      R"(","Name":"/worker","Driver":"vfs","Image":"sha256:)" +
+                                      host.inventory().images.begin()->first + R"("})",
+                                  0600);
+  Dir mount = Dir::open(host.path("image/vfs/layerdb/mounts")).make_path(other, 0755);
+  mount.write_new("mount-id", other, 0644);
+  for (int i = 0; i < 2; ++i) {
+    Run refused = host.run({"rollback", "--yes"});
+    CHECK(refused.code == 1);
+    CHECK(has(message_of(refused), "container worker has the name of one that was replaced"));
+  }
+  containers.remove_tree(other);
+  Dir::open(host.path("image/vfs/layerdb/mounts")).remove_tree(other);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.changes() == "");
+}
+
+TEST_CASE("past the point of no return what was imported is the user's, and only the rest is cleared away") {
+  ArchivedSample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+  check_done(host.run({"import", "-i", sample.archive}));
+  Inventory before = host.inventory();
+  std::string layer = before.mounts.begin()->second.mount_id;
+  auto mount_something = [&] {
+    Dir tree = Dir::open(host.path("vfs/dir")).sub(layer);
+    tree.make_dir("held", 0755);
+    REQUIRE(::mount("none", tree.path_of("held").c_str(), "tmpfs", 0, nullptr) == 0);
+  };
+  // The layer that is replaced cannot be removed while something is mounted in it.
+  bool held = false;
+  auto hold = [&](const std::string& line) {
+    if (!held && has(line, "placing")) mount_something();
+    held = held || has(line, "placing");
+  };
+  Run run = host.run({"import", "-i", sample.archive, "--on-conflict", "replace", "--yes"}, hold);
+  CHECK(run.code != 0);
+  CHECK(has(message_of(run), "hint: `drover import --resume` finishes it"));
+  Run refused = host.run({"rollback", "--yes"});
+  CHECK(has(message_of(refused), "everything is imported already"));
+  // As an engine that is told to untag one.
+  std::string repositories = host.path("image/vfs/repositories.json");
+  write_file(repositories, R"({"Repositories":{}})");
+  REQUIRE(::umount(host.path("vfs/dir/" + layer + "/held").c_str()) == 0);
+  check_done(host.run({"import", "--resume"}));
+  CHECK(bytes_of(repositories) == R"({"Repositories":{}})");
+  CHECK_FALSE(Dir::open(host.root()).exists("drover"));
+  CHECK(Dir::open(host.path("vfs/dir")).list().size() == 5);
 }
 
 TEST_CASE("what has taken a name while an import was interrupted is neither lost nor doubled") {
