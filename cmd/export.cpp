@@ -1,4 +1,5 @@
 #include "migrate/archive/export.hpp"
+#include "drivers/sys/disk.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -47,13 +48,13 @@ class Output {
       fd_ = Fd(::open(path_.c_str(), O_WRONLY | O_CLOEXEC));
     } else {
       std::string unfinished = path_ + ".partial-" + std::to_string(::getpid());
-      fd_ = Fd(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+      fd_ = Fd(disk::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
       if (fd_) unfinished_ = unfinished;
     }
     if (!fd_) throw_errno("cannot write `" + path + "`");
   }
   ~Output() {
-    if (!unfinished_.empty()) ::unlink(unfinished_.c_str());
+    if (!unfinished_.empty()) disk::unlink(unfinished_.c_str());
   }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -64,8 +65,9 @@ class Output {
   }
   void finish() {
     if (unfinished_.empty()) return;
-    if (::fsync(fd_.get()) != 0) throw_errno("cannot write `" + path_ + "`");
-    if (::rename(unfinished_.c_str(), path_.c_str()) != 0) throw_errno("cannot write `" + path_ + "`");
+    if (disk::fsync(fd_.get()) != 0) throw_errno("cannot write `" + path_ + "`");
+    if (disk::renameat2(AT_FDCWD, unfinished_.c_str(), AT_FDCWD, path_.c_str(), 0) != 0)
+      throw_errno("cannot write `" + path_ + "`");
     unfinished_.clear();
   }
   std::uint64_t written() const { return written_; }

@@ -7,6 +7,7 @@
 #include "cmd/selection.hpp"
 #include "detect/data_root.hpp"
 #include "detect/engine_config.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/fd.hpp"
 #include "drivers/sys/process.hpp"
@@ -58,13 +59,13 @@ class TemporaryFile {
     path_ = (std::filesystem::temp_directory_path() / "drover-daemon-XXXXXX").string();
     Fd fd(::mkstemp(path_.data()));
     if (!fd) throw_errno("cannot create `" + path_ + "`");
-    if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    if (disk::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
       int number = errno;
-      ::unlink(path_.c_str());
+      disk::unlink(path_.c_str());
       throw_errno("cannot write `" + path_ + "`", number);
     }
   }
-  ~TemporaryFile() { ::unlink(path_.c_str()); }
+  ~TemporaryFile() { disk::unlink(path_.c_str()); }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   const std::string& path() const { return path_; }

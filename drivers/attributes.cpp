@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 
@@ -63,13 +64,14 @@ void set_attributes(const Dir& to, std::string_view name, const struct stat& st,
                     const std::vector<Xattr>& xattrs, bool fresh) {
   std::string n = name.empty() ? "." : std::string(name);
   // chown clears setuid bits and security.capability, an ACL changes the mode, and all of them the times.
-  if (::fchownat(to.fd(), n.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
+  if (disk::fchownat(to.fd(), n.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
     fail("change the owner of", to, name);
   set_xattrs(to, name, xattrs, fresh);
-  if (!S_ISLNK(st.st_mode) && ::fchmodat(to.fd(), n.c_str(), st.st_mode & 07777, 0) != 0)
+  if (!S_ISLNK(st.st_mode) && disk::fchmodat(to.fd(), n.c_str(), st.st_mode & 07777, 0) != 0)
     fail("change the mode of", to, name);
   const timespec times[2] = {st.st_atim, st.st_mtim};
-  if (::utimensat(to.fd(), n.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) fail("set the times of", to, name);
+  if (disk::utimensat(to.fd(), n.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    fail("set the times of", to, name);
 }
 
 bool same_attributes(const struct stat& a, const struct stat& b) {

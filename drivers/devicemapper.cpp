@@ -20,6 +20,7 @@
 #include "drivers/driver.hpp"
 #include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/size_text.hpp"
@@ -183,7 +184,7 @@ void Devicemapper::make_home() {
       Fd file = files.open_file(name, O_RDWR | O_CREAT, 0600);
       struct stat st;
       if (::fstat(file.get(), &st) != 0 || (static_cast<std::uint64_t>(st.st_size) < bytes &&
-                                            ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0))
+                                            disk::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0))
         throw_errno("cannot make the pool's file `" + files.path_of(name) + "`");
     };
     if (options_.data_device.empty()) ensure_file("data", options_.loop_data_bytes);

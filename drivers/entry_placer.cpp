@@ -6,6 +6,7 @@
 
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 
@@ -74,7 +75,7 @@ bool EntryPlacer::is_placed(const struct stat& st, const Dir& to, std::string_vi
 bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::string_view name) {
   auto first = first_placed(st);
   if (!first) return false;
-  if (::linkat(first->first.fd(), first->second.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
+  if (disk::linkat(first->first.fd(), first->second.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
     throw_errno("cannot link `" + to.path_of(name) + "`");
   return true;
 }
@@ -82,7 +83,7 @@ bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::stri
 bool EntryPlacer::try_link(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
   if (st.st_nlink >= kManyLinks) return false;
   std::string n(name);
-  if (::linkat(from.fd(), n.c_str(), to.fd(), n.c_str(), 0) == 0) {
+  if (disk::linkat(from.fd(), n.c_str(), to.fd(), n.c_str(), 0) == 0) {
     ++(S_ISREG(st.st_mode) ? count_.linked : count_.others);
     return true;
   }

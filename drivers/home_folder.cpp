@@ -2,13 +2,14 @@
 
 #include <unistd.h>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
 
 void set_owner_and_mode(const Dir& dir, mode_t mode, uid_t uid, gid_t gid) {
-  if (::fchown(dir.fd(), uid, gid) != 0) throw_errno("cannot change the owner of `" + dir.path() + "`");
-  if (::fchmod(dir.fd(), mode) != 0) throw_errno("cannot change the mode of `" + dir.path() + "`");
+  if (disk::fchown(dir.fd(), uid, gid) != 0) throw_errno("cannot change the owner of `" + dir.path() + "`");
+  if (disk::fchmod(dir.fd(), mode) != 0) throw_errno("cannot change the mode of `" + dir.path() + "`");
 }
 
 Dir make_folder(const Dir& in, std::string_view name, mode_t mode, uid_t uid, gid_t gid) {

@@ -120,8 +120,7 @@ OpenLayer OverlayHome::create(const LayerId& id, const std::optional<LayerId>& p
     make_folder(layer, "work", fuse ? 0710 : 0700, owner_.uid, owner_.gid);
     layer.write_new("lower", lower_of(*parent), 0644);
     Dir below = layer_dir(*parent);
-    Fd committed(::openat(below.fd(), "committed", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!committed) throw_errno("cannot create `" + below.path_of("committed") + "`");
+    below.open_file("committed", O_WRONLY | O_CREAT, 0600);
   }
   return {make_folder(layer, "diff", 0755, owner_.uid, owner_.gid), nullptr};
 }

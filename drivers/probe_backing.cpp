@@ -13,6 +13,7 @@
 
 #include "drivers/probe_scratch.hpp"
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/mount.hpp"
@@ -96,7 +97,7 @@ bool can_reflink(const Dir& dir) {
   dir.write_new("reflink-source", std::string(4096, 'x'), 0600);
   Fd source = dir.open_file("reflink-source");
   Fd target = dir.open_file("reflink-target", O_WRONLY | O_CREAT | O_EXCL, 0600);
-  return ::ioctl(target.get(), FICLONE, source.get()) == 0;
+  return disk::clone_file(target.get(), source.get()) == 0;
 }
 
 BackingFilesystem probe_backing(const std::string& path) {

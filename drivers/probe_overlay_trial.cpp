@@ -6,6 +6,7 @@
 
 #include <sstream>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/process.hpp"
@@ -88,7 +89,8 @@ void look_at_native_diff(const Dir& merged, const Dir& upper, OverlayTrial& tria
   } catch (const SystemError& e) {
     if (e.number() != EXDEV) throw;
   }
-  if (::fchmodat(merged.fd(), "changed", 0600, 0) != 0) throw_errno("cannot change a mode in the overlay");
+  if (disk::fchmodat(merged.fd(), "changed", 0600, 0) != 0)
+    throw_errno("cannot change a mode in the overlay");
   trial.metacopy = upper.xattr("changed", overlay_xattr("metacopy", trial.userxattr).c_str()).has_value();
 }
 

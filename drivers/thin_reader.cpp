@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "drivers/home_folder.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/volume_mount.hpp"
@@ -27,7 +28,7 @@ std::vector<std::string> read_options(const std::string& filesystem) {
 /// Where scratch files go: beside the home, where blocks can perhaps be shared with the pool's data.
 std::string scratch_place(const std::string& home) {
   std::string beside = folder_above(home).path();
-  Fd trial(::open(beside.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  Fd trial(disk::open(beside.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   return trial ? beside : "/var/tmp";
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 
@@ -77,8 +78,8 @@ ThinScratch::Copy ThinScratch::take_nearest(const std::vector<ThinExtent>& exten
 }
 
 Fd scratch_file(const std::string& place, std::uint64_t bytes) {
-  Fd file(::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+  Fd file(disk::open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!file || disk::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
     throw_errno("cannot make a scratch file in `" + place + "`");
   return file;
 }
@@ -92,7 +93,7 @@ ThinScratch::Copy ThinScratch::make(std::vector<ThinExtent> extents, std::uint64
     extents.back().length = std::min(extents.back().length, blocks - extents.back().begin);
   Copy copy = take_nearest(extents);
   if (!copy.file) copy.file = scratch_file(place_, 0);
-  if (::ftruncate(copy.file.get(), static_cast<off_t>(blocks * block_bytes_)) != 0)
+  if (disk::ftruncate(copy.file.get(), static_cast<off_t>(blocks * block_bytes_)) != 0)
     throw_errno("cannot make a scratch file in `" + place_ + "`");
   ThinDifference difference = thin_difference(copy.extents, extents);
   for (const ThinExtent& extent : difference.cleared) clear(copy, extent.begin, extent.length);
@@ -107,8 +108,9 @@ void ThinScratch::give_back(Copy copy) {
 }
 
 void ThinScratch::clear(const Copy& copy, std::uint64_t begin, std::uint64_t blocks) const {
-  if (::fallocate(copy.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  static_cast<off_t>(begin * block_bytes_), static_cast<off_t>(blocks * block_bytes_)) != 0)
+  if (disk::fallocate(copy.file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      static_cast<off_t>(begin * block_bytes_),
+                      static_cast<off_t>(blocks * block_bytes_)) != 0)
     throw_errno("cannot write a scratch file in `" + place_ + "`");
 }
 
@@ -119,7 +121,7 @@ void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data
   range.src_offset = data * block_bytes_;
   range.src_length = blocks * block_bytes_;
   range.dest_offset = begin * block_bytes_;
-  if (::ioctl(copy.file.get(), FICLONERANGE, &range) == 0) return;
+  if (disk::ioctl(copy.file.get(), FICLONERANGE, &range) == 0) return;
   auto in = static_cast<off_t>(range.src_offset), out = static_cast<off_t>(range.dest_offset);
   std::uint64_t left = range.src_length;
   bool by_kernel = true;
@@ -128,8 +130,8 @@ void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data
   while (left > 0) {
     check_interrupted();
     if (by_kernel) {
-      ssize_t n = ::copy_file_range(data_.get(), &in, copy.file.get(), &out,
-                                    std::min<std::uint64_t>(left, 64 << 20), 0);
+      ssize_t n = disk::copy_file_range(data_.get(), &in, copy.file.get(), &out,
+                                        std::min<std::uint64_t>(left, 64 << 20));
       if (n > 0) {
         left -= static_cast<std::uint64_t>(n);
         continue;
@@ -146,8 +148,8 @@ void ThinScratch::fill(const Copy& copy, std::uint64_t begin, std::uint64_t data
     if (n == 0)
       throw Error("the pool's data ends before a block that its metadata names", "is the data file whole?");
     for (ssize_t written = 0; written < n;) {
-      ssize_t w = ::pwrite(copy.file.get(), buffer.get() + written, static_cast<std::size_t>(n - written),
-                           out + written);
+      ssize_t w = disk::pwrite(copy.file.get(), buffer.get() + written, static_cast<std::size_t>(n - written),
+                               out + written);
       if (w < 0 && errno == EINTR) continue;
       if (w < 0) throw_errno("cannot write a scratch file in `" + place_ + "`");
       written += w;

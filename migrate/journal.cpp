@@ -6,6 +6,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -81,7 +82,7 @@ Journal Journal::open(const Dir& folder) {
   Fd fd = folder.open_file(kName, O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (text) {
     std::size_t whole = complete_lines(*text).size();
-    if (whole != text->size() && ::ftruncate(fd.get(), static_cast<off_t>(whole)) != 0)
+    if (whole != text->size() && disk::ftruncate(fd.get(), static_cast<off_t>(whole)) != 0)
       throw_errno("cannot mend `" + folder.path_of(kName) + "`");
   }
   folder.sync();
@@ -119,10 +120,10 @@ void Journal::step(const std::string& name) { append(line_of("step", "name", nam
 void Journal::append(const std::string& lines) {
   std::lock_guard lock(*mutex_);
   // One write: after a crash at most the last line is torn.
-  ssize_t n = ::write(fd_.get(), lines.data(), lines.size());
+  ssize_t n = disk::write(fd_.get(), lines.data(), lines.size());
   if (n != static_cast<ssize_t>(lines.size()))
     throw_errno("cannot write the migration's journal", n < 0 ? errno : ENOSPC);
-  if (::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
+  if (disk::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
 }
 
 }  // namespace drover

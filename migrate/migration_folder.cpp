@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -322,7 +323,7 @@ void MigrationFolder::end() {
   remove_unbegun(Dir::try_open(record_.move->to_root), id_);
   // Those that a rollback has emptied.
   for (auto made = record_.move->made.rbegin(); made != record_.move->made.rend(); ++made)
-    if (::rmdir(made->c_str()) != 0) break;
+    if (disk::rmdir(made->c_str()) != 0) break;
   remove_pointer();
 }
 

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "detect/engine_config.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/root_paths.hpp"
@@ -75,7 +76,7 @@ void clear_new_root(const MigrationFolder& folder) {
                 "` holds what neither drover nor an engine has put there, and it stays: " +
                 some_names(there.foreign));
   if (move.makes_root()) return;
-  if (::fchown(root->fd(), move.uid, move.gid) != 0 || ::fchmod(root->fd(), move.mode) != 0)
+  if (disk::fchown(root->fd(), move.uid, move.gid) != 0 || disk::fchmod(root->fd(), move.mode) != 0)
     throw_errno("cannot give `" + move.to_root + "` its mode and owner back");
 }
 

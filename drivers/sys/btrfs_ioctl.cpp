@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -23,7 +24,7 @@ void set_name(Args& args, const std::string& name) {
 void create_subvolume(const Dir& in, const std::string& name) {
   btrfs_ioctl_vol_args args{};
   set_name(args, name);
-  if (::ioctl(in.fd(), BTRFS_IOC_SUBVOL_CREATE, &args) != 0)
+  if (disk::ioctl(in.fd(), BTRFS_IOC_SUBVOL_CREATE, &args) != 0)
     throw_errno("cannot create the subvolume `" + in.path_of(name) + "`");
 }
 
@@ -31,7 +32,7 @@ void create_snapshot(const Dir& source, const Dir& in, const std::string& name) 
   btrfs_ioctl_vol_args_v2 args{};
   args.fd = source.fd();
   set_name(args, name);
-  if (::ioctl(in.fd(), BTRFS_IOC_SNAP_CREATE_V2, &args) != 0)
+  if (disk::ioctl(in.fd(), BTRFS_IOC_SNAP_CREATE_V2, &args) != 0)
     throw_errno("cannot snapshot `" + source.path() + "` as `" + in.path_of(name) + "`");
 }
 
@@ -46,14 +47,14 @@ void make_writable(const Dir& subvolume) {
   if (::ioctl(subvolume.fd(), BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 && !(flags & BTRFS_SUBVOL_RDONLY))
     return;
   flags &= ~static_cast<__u64>(BTRFS_SUBVOL_RDONLY);
-  if (::ioctl(subvolume.fd(), BTRFS_IOC_SUBVOL_SETFLAGS, &flags) != 0)
+  if (disk::ioctl(subvolume.fd(), BTRFS_IOC_SUBVOL_SETFLAGS, &flags) != 0)
     throw_errno("cannot make the subvolume `" + subvolume.path() + "` writable");
 }
 
 bool destroy_subvolume(const Dir& in, const std::string& name) {
   btrfs_ioctl_vol_args args{};
   set_name(args, name);
-  if (::ioctl(in.fd(), BTRFS_IOC_SNAP_DESTROY, &args) == 0) return true;
+  if (disk::ioctl(in.fd(), BTRFS_IOC_SNAP_DESTROY, &args) == 0) return true;
   if (errno == EINVAL || errno == ENOTEMPTY || errno == ENOTTY || errno == ENOTDIR || errno == EPERM)
     return false;
   throw_errno("cannot delete the subvolume `" + in.path_of(name) + "`");

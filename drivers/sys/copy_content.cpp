@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 
@@ -37,7 +38,7 @@ std::size_t read_block(int fd, char* block, std::size_t size, off_t offset, cons
 
 void write_block(int fd, const char* block, std::size_t size, off_t offset, const char* what) {
   while (size > 0) {
-    ssize_t n = ::pwrite(fd, block, size, offset);
+    ssize_t n = disk::pwrite(fd, block, size, offset);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("write the copy of", what);
     block += n;
@@ -54,7 +55,7 @@ void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const
     auto left = static_cast<std::size_t>(end - begin);
     if (by_kernel) {
       loff_t in = begin, out = begin;
-      ssize_t n = ::copy_file_range(from, &in, to, &out, std::min<std::size_t>(left, 64 << 20), 0);
+      ssize_t n = disk::copy_file_range(from, &in, to, &out, std::min<std::size_t>(left, 64 << 20));
       if (n > 0) {
         begin += n;
         continue;
@@ -78,10 +79,10 @@ void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const
 
 ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what) {
   if (size == 0) return ContentCopy::copied;
-  if (::ioctl(to, FICLONE, from) == 0) return ContentCopy::reflink;
+  if (disk::clone_file(to, from) == 0) return ContentCopy::reflink;
   if (errno == ENOSPC || errno == EDQUOT || errno == EIO) fail("copy", what);
   auto length = static_cast<off_t>(size);
-  if (::ftruncate(to, length) != 0) fail("write the copy of", what);
+  if (disk::ftruncate(to, length) != 0) fail("write the copy of", what);
   bool by_kernel = true;
   for (off_t at = 0; at < length;) {
     off_t data = ::lseek(from, at, SEEK_DATA);

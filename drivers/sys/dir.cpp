@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -119,14 +120,18 @@ Dir Dir::make_path(std::string_view relative, mode_t mode) const {
     std::string_view name = rest.substr(0, cut);
     rest.remove_prefix(std::min(cut + 1, rest.size()));
     if (name.empty()) continue;
-    if (::mkdirat(at.fd(), checked(name, at).c_str(), mode) != 0 && errno != EEXIST) fail("create", at, name);
+    if (disk::mkdirat(at.fd(), checked(name, at).c_str(), mode) != 0 && errno != EEXIST)
+      fail("create", at, name);
     at = at.sub(name);
   }
   return at;
 }
 
 Fd Dir::open_file(std::string_view name, int flags, mode_t mode) const {
-  Fd fd(::openat(fd_.get(), checked(name, *this).c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
+  int all = flags | O_NOFOLLOW | O_CLOEXEC;
+  std::string n = checked(name, *this);
+  Fd fd(flags & (O_CREAT | O_TRUNC) ? disk::openat(fd_.get(), n.c_str(), all, mode)
+                                    : ::openat(fd_.get(), n.c_str(), all));
   if (!fd) fail(flags & O_CREAT ? "create" : "open", *this, name);
   return fd;
 }
@@ -232,13 +237,16 @@ std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limi
 }
 
 void Dir::make_dir(std::string_view name, mode_t mode) const {
-  if (::mkdirat(fd_.get(), checked(name, *this).c_str(), mode) != 0) fail("create", *this, name);
+  if (disk::mkdirat(fd_.get(), checked(name, *this).c_str(), mode) != 0) fail("create", *this, name);
 }
 
 namespace {
+/// A fixed name: what a crash leaves behind is known by it.
+std::string unfinished_name(std::string_view name) { return "." + std::string(name) + ".drover-new"; }
+
 void write_all(int fd, std::string_view content, const Dir& dir, std::string_view name) {
   while (!content.empty()) {
-    ssize_t n = ::write(fd, content.data(), content.size());
+    ssize_t n = disk::write(fd, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail("write", dir, name);
     content.remove_prefix(static_cast<std::size_t>(n));
@@ -251,47 +259,50 @@ void Dir::write_new(std::string_view name, std::string_view content, mode_t mode
   write_all(fd.get(), content, *this, name);
 }
 
+void Dir::discard_unfinished(std::string_view name) const {
+  if (std::string temp = unfinished_name(name); exists(temp)) unlink(temp);
+}
+
 void Dir::write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid,
                        gid_t gid) const {
-  // A fixed temporary name: what a crash leaves behind is replaced by the next try.
-  std::string temp = "." + std::string(name) + ".drover-new";
-  if (exists(temp)) unlink(temp);
-  {
+  discard_unfinished(name);
+  std::string temp = unfinished_name(name);
+  try {
     Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, 0600);
     write_all(fd.get(), content, *this, temp);
-    if (::fchown(fd.get(), uid, gid) != 0) fail("change the owner of", *this, temp);
-    if (::fchmod(fd.get(), mode) != 0) fail("change the mode of", *this, temp);
-    if (::fsync(fd.get()) != 0) fail("sync", *this, temp);
-  }
-  try {
+    if (disk::fchown(fd.get(), uid, gid) != 0) fail("change the owner of", *this, temp);
+    if (disk::fchmod(fd.get(), mode) != 0) fail("change the mode of", *this, temp);
+    if (disk::fsync(fd.get()) != 0) fail("sync", *this, temp);
+    fd.reset();
     rename(temp, *this, name);
   } catch (const Error&) {
-    ::unlinkat(fd_.get(), temp.c_str(), 0);
+    disk::unlinkat(fd_.get(), temp.c_str(), 0);
     throw;
   }
   sync();
 }
 
 void Dir::make_symlink(std::string_view name, const std::string& target) const {
-  if (::symlinkat(target.c_str(), fd_.get(), checked(name, *this).c_str()) != 0) fail("create", *this, name);
+  if (disk::symlinkat(target.c_str(), fd_.get(), checked(name, *this).c_str()) != 0)
+    fail("create", *this, name);
 }
 
 void Dir::make_node(std::string_view name, mode_t mode, dev_t device) const {
-  if (::mknodat(fd_.get(), checked(name, *this).c_str(), mode, device) != 0) fail("create", *this, name);
+  if (disk::mknodat(fd_.get(), checked(name, *this).c_str(), mode, device) != 0) fail("create", *this, name);
 }
 
 void Dir::unlink(std::string_view name) const {
-  if (::unlinkat(fd_.get(), checked(name, *this).c_str(), 0) != 0) fail("remove", *this, name);
+  if (disk::unlinkat(fd_.get(), checked(name, *this).c_str(), 0) != 0) fail("remove", *this, name);
 }
 
 void Dir::remove_dir(std::string_view name) const {
-  if (::unlinkat(fd_.get(), checked(name, *this).c_str(), AT_REMOVEDIR) != 0) fail("remove", *this, name);
+  if (disk::unlinkat(fd_.get(), checked(name, *this).c_str(), AT_REMOVEDIR) != 0) fail("remove", *this, name);
 }
 
 void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, unsigned flags) const {
   auto rename_with = [&](unsigned used) {
-    return ::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(),
-                       used);
+    return disk::renameat2(fd_.get(), checked(from, *this).c_str(), to_dir.fd(), checked(to, to_dir).c_str(),
+                           used);
   };
   if (rename_with(flags) == 0) return;
   // zfs before 2.2 knows no flags at all. Looking first is as good where nobody else makes names.
@@ -306,11 +317,11 @@ void Dir::rename(std::string_view from, const Dir& to_dir, std::string_view to, 
 }
 
 void Dir::sync() const {
-  if (::fsync(fd_.get()) != 0) fail("sync", *this, "");
+  if (disk::fsync(fd_.get()) != 0) fail("sync", *this, "");
 }
 
 void Dir::sync_fs() const {
-  if (::syncfs(fd_.get()) != 0) fail("sync", *this, "");
+  if (disk::syncfs(fd_.get()) != 0) fail("sync", *this, "");
 }
 
 // There is no fgetxattr for a symlink or a device: the *xattr calls go through /proc/self/fd, whose last

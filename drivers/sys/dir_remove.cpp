@@ -8,6 +8,7 @@
 
 #include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -33,7 +34,7 @@ class Unprotected {
   explicit Unprotected(int file) {
     if (file < 0 || ::ioctl(file, FS_IOC_GETFLAGS, &flags_) != 0 || !(flags_ & kProtection)) return;
     int without = flags_ & ~kProtection;
-    if (::ioctl(file, FS_IOC_SETFLAGS, &without) == 0) file_ = Fd(::fcntl(file, F_DUPFD_CLOEXEC, 0));
+    if (disk::ioctl(file, FS_IOC_SETFLAGS, &without) == 0) file_ = Fd(::fcntl(file, F_DUPFD_CLOEXEC, 0));
     done_ = static_cast<bool>(file_);
   }
   Unprotected(Unprotected&& other) noexcept = default;
@@ -41,7 +42,7 @@ class Unprotected {
   ~Unprotected() {
     struct stat st;
     if (!file_ || ::fstat(file_.get(), &st) != 0 || S_ISDIR(st.st_mode) || st.st_nlink == 0) return;
-    ::ioctl(file_.get(), FS_IOC_SETFLAGS, &flags_);
+    disk::ioctl(file_.get(), FS_IOC_SETFLAGS, &flags_);
   }
   bool done() const { return done_; }
 
@@ -66,11 +67,11 @@ bool remove_subvolume(const Dir& in, const std::string& name) {
 bool remove_entry(const Dir& in, const std::string& name, bool owned) {
   Unprotected file, above;
   while (true) {
-    if (::unlinkat(in.fd(), name.c_str(), 0) == 0 || errno == ENOENT) return true;
+    if (disk::unlinkat(in.fd(), name.c_str(), 0) == 0 || errno == ENOENT) return true;
     int error = errno;
     if (error == EISDIR || error == EPERM) {
       // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
-      if (::unlinkat(in.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
+      if (disk::unlinkat(in.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
       if (errno == ENOTEMPTY || errno == EEXIST) return remove_subvolume(in, name);
       if (errno != ENOTDIR) error = errno;
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -66,12 +67,12 @@ std::optional<std::string> Dir::xattr(std::string_view name, const char* attribu
 }
 
 void Dir::set_xattr(std::string_view name, const std::string& attribute, std::string_view value) const {
-  if (::lsetxattr(proc_path(name).c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)
+  if (disk::lsetxattr(proc_path(name).c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)
     fail("set " + attribute + " on", *this, name);
 }
 
 void Dir::remove_xattr(std::string_view name, const char* attribute) const {
-  if (::lremovexattr(proc_path(name).c_str(), attribute) != 0 && errno != ENODATA)
+  if (disk::lremovexattr(proc_path(name).c_str(), attribute) != 0 && errno != ENODATA)
     fail("remove " + std::string(attribute) + " from", *this, name);
 }
 

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -32,7 +33,8 @@ void grow_ext4(const Dir& root, std::uint64_t device_bytes) {
   struct statfs fs;
   if (::fstatfs(root.fd(), &fs) != 0) throw_errno("cannot look at the filesystem of " + root.path());
   __u64 blocks = device_bytes / static_cast<std::uint64_t>(fs.f_bsize);
-  if (::ioctl(root.fd(), kExt4Resize, &blocks) != 0) throw_errno("cannot grow the ext4 of " + root.path());
+  if (disk::ioctl(root.fd(), kExt4Resize, &blocks) != 0)
+    throw_errno("cannot grow the ext4 of " + root.path());
 }
 
 void grow_xfs(const Dir& root, std::uint64_t device_bytes) {
@@ -40,7 +42,7 @@ void grow_xfs(const Dir& root, std::uint64_t device_bytes) {
   if (::ioctl(root.fd(), kXfsGeometry, &geometry) != 0)
     throw_errno("cannot look at the xfs of " + root.path());
   XfsGrow grow{device_bytes / geometry.block_size, geometry.inode_percent};
-  if (::ioctl(root.fd(), kXfsGrow, &grow) != 0) throw_errno("cannot grow the xfs of " + root.path());
+  if (disk::ioctl(root.fd(), kXfsGrow, &grow) != 0) throw_errno("cannot grow the xfs of " + root.path());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 
@@ -49,7 +50,7 @@ std::size_t TextSource::read(char* to, std::size_t size) {
 
 void write_all(int fd, std::string_view bytes, const char* what) {
   while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    ssize_t n = disk::write(fd, bytes.data(), bytes.size());
     if (n < 0 && errno == EINTR) {
       check_interrupted();
       continue;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/stage_records.hpp"
@@ -47,7 +48,7 @@ void make_record_folders(const Dir& root, const std::vector<std::string>& paths,
                 path.find("/distribution/") != std::string::npos;
     Dir made = root.make_path(path, path == kContainers ? 0710 : open ? 0755 : 0700);
     if (path == kContainers || path == kImage)
-      if (::fchownat(made.fd(), "", 0, owner.gid, AT_EMPTY_PATH) != 0)
+      if (disk::fchownat(made.fd(), "", 0, owner.gid, AT_EMPTY_PATH) != 0)
         throw_errno("cannot change the owner of `" + made.path() + "`");
   }
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "drivers/driver.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
@@ -42,16 +43,16 @@ Dir open_import_root(const DataRoot& root) {
 NewRoot::NewRoot(const DataRoot& root) : path_(root.path) {
   if (!root.exists) {
     // Above it nothing is made: a mistyped path is likelier than a missing parent.
-    if (::mkdir(path_.c_str(), 0710) != 0) throw_errno("cannot make the data root `" + path_ + "`");
+    if (disk::mkdir(path_.c_str(), 0710) != 0) throw_errno("cannot make the data root `" + path_ + "`");
     made_root_ = true;
-    if (::chown(path_.c_str(), 0, root.owner.gid) != 0)
+    if (disk::fchownat(AT_FDCWD, path_.c_str(), 0, root.owner.gid, 0) != 0)
       throw_errno("cannot change the owner of `" + path_ + "`");
   }
   try {
     open_import_root(root);
     lock_ = EngineLock::take(path_);
   } catch (...) {
-    if (made_root_) ::rmdir(path_.c_str());
+    if (made_root_) disk::rmdir(path_.c_str());
     throw;
   }
 }
@@ -66,8 +67,8 @@ NewRoot::~NewRoot() {
       if (entry.name != "volumes") return;
     if (auto volumes = root.try_sub("volumes"); volumes && volumes->exists("metadata.db"))
       volumes->unlink("metadata.db");
-    ::rmdir((path_ + "/volumes").c_str());
-    ::rmdir(path_.c_str());
+    disk::rmdir((path_ + "/volumes").c_str());
+    disk::rmdir(path_.c_str());
   } catch (const std::exception& e) {
     log_warning(e.what());
   }

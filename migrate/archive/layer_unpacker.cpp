@@ -9,6 +9,7 @@
 
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
@@ -246,7 +247,7 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
   auto [parent, name] = split_path(path);
   Dir in = folder(parent).clone();
   clear_way(in, name, path);
-  if (::linkat(source.fd(), target_name.c_str(), in.fd(), name.c_str(), 0) != 0)
+  if (disk::linkat(source.fd(), target_name.c_str(), in.fd(), name.c_str(), 0) != 0)
     throw_errno("cannot link `" + in.path_of(name) + "`");
 }
 
@@ -267,7 +268,7 @@ void LayerUnpacker::put_file(const TarMember& member, const Dir& in, const std::
       room_.wrote(n);
     }
   }
-  if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) throw_errno("cannot write " + path);
+  if (disk::ftruncate(file.get(), static_cast<off_t>(size)) != 0) throw_errno("cannot write " + path);
 }
 
 void LayerUnpacker::put(const TarMember& member, const std::string& path, TarReader& tar) {

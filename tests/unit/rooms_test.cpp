@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// From the lowest up; a room includes only itself and those before it.
-constexpr std::array<std::string_view, 6> kRooms = {"drivers/sys", "drivers", "detect",
+constexpr std::array<std::string_view, 6> kRooms = {"drivers/sys", "drivers",         "detect",
                                                     "migrate",     "migrate/archive", "cmd"};
 
 /// The room that holds a path relative to the source root: its folder, spelled exactly.
@@ -40,6 +40,28 @@ std::vector<std::string> upward_includes(const fs::path& file, const std::string
     } else if (room > room_of(file)) {
       found.push_back(file.generic_string() + " includes " + included + ", which is above it");
     }
+  }
+  return found;
+}
+
+/// The system calls of drivers/sys/disk.hpp, and those that would do the same. An open counts where it may
+/// make or cut a file, an ioctl where its request changes something.
+std::vector<std::string> disk_changes(const fs::path& file, const std::string& text) {
+  static const std::regex change(
+      R"re((^|[^\w:>.])::(creat|mkdir|mkdirat|unlink|unlinkat|rmdir|rename|renameat|renameat2|link|linkat)re"
+      R"re(|symlink|symlinkat|mknod|mknodat|chmod|fchmod|fchmodat|chown|lchown|fchown|fchownat|utimensat)re"
+      R"re(|futimens|l?setxattr|fsetxattr|l?removexattr|fremovexattr|write|writev|pwrite|pwritev|truncate)re"
+      R"re(|ftruncate|fallocate|copy_file_range|sendfile|splice|fsync|fdatasync|sync|syncfs|mkdtemp)\s*\()re"
+      R"re(|(^|[^\w])::(open|openat)\([^;]*O_(CREAT|TRUNC|TMPFILE))re"
+      R"re(|(^|[^\w])::ioctl\([^;]*(FICLONE|FS_IOC_SETFLAGS|SUBVOL_CREATE|SNAP_|SUBVOL_SETFLAGS|Resize|Grow))re"
+      R"re(|std::ofstream|\b(fs|filesystem)::(create_\w+|rename|remove|remove_all|copy|copy_file|permissions)\()re");
+  std::vector<std::string> found;
+  std::istringstream lines(text);
+  std::size_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (std::regex_search(line, change))
+      found.push_back(file.generic_string() + ":" + std::to_string(number) + " changes a disk: " + line);
   }
   return found;
 }
@@ -78,4 +100,34 @@ TEST_CASE("a room includes only rooms below it") {
     }
     CHECK_MESSAGE(files > 0, "no source files in ", room);
   }
+}
+
+TEST_CASE("a change of a disk outside its one place is found") {
+  auto found = [](const char* line) { return disk_changes("migrate/plan.cpp", line).size(); };
+  for (const char* line :
+       {"if (::renameat2(a, b, c, d, 0) != 0)", "  ::unlink(path.c_str());",
+        "Fd fd(::open(p, O_RDWR | O_CREAT, 0600));", "::ioctl(to, FICLONE, from)", "std::ofstream out(path);",
+        "std::filesystem::remove_all(path);", "return ::fsync(fd);", "!::write(fd, a, b)"}) {
+    CAPTURE(std::string(line));
+    CHECK(found(line) == 1);
+  }
+  for (const char* line : {"disk::fsync(fd)", "file.write(text);", "Fd fd(::open(p, O_RDONLY));",
+                           "::ioctl(fd, BLKGETSIZE64, &n)", "void Output::write(std::string_view bytes) {",
+                           "dir.unlink(name);"}) {
+    CAPTURE(std::string(line));
+    CHECK(found(line) == 0);
+  }
+}
+
+TEST_CASE("every change of a disk goes through drivers/sys/disk.hpp") {
+  // A pipe to the parent, and a file in the temporary folder whose name only mkstemp finds.
+  const std::vector<std::string> pipes = {"drivers/sys/disk.cpp", "drivers/sys/mount.cpp"};
+  const fs::path root = fs::path(TESTS_DIR).parent_path();
+  for (const std::string_view room : kRooms)
+    for (const auto& entry : fs::directory_iterator(root / room)) {
+      const fs::path file = fs::relative(entry.path(), root);
+      if (file.extension() != ".cpp" && file.extension() != ".hpp") continue;
+      if (std::find(pipes.begin(), pipes.end(), file.generic_string()) != pipes.end()) continue;
+      for (const std::string& message : disk_changes(file, read_text(entry.path()))) FAIL_CHECK(message);
+    }
 }
