@@ -48,6 +48,12 @@ std::optional<std::string> json_value_text(std::string_view text, std::string_vi
   return std::nullopt;
 }
 
+std::optional<std::string> json_key_starting(std::string_view text, std::string_view start) {
+  for (const JsonMember& m : scan_json_object(text).members)
+    if (std::string key = json_unquote(m.key.of(text)); key.starts_with(start)) return key;
+  return std::nullopt;
+}
+
 std::string json_set(std::string_view text, std::string_view key, std::string_view value) {
   check_json_value(value);
   JsonObject object = scan_json_object(text);

@@ -12,6 +12,9 @@ namespace drover {
 /// repeated key the last one counts, as the engine reads it.
 std::optional<std::string> json_value_text(std::string_view text, std::string_view key);
 
+/// The first top-level key that starts so, as it reads unquoted.
+std::optional<std::string> json_key_starting(std::string_view text, std::string_view start);
+
 /// Sets a top-level key to this JSON text: in place where it exists (each one, if repeated), else as a last
 /// member, indented as the others are.
 std::string json_set(std::string_view text, std::string_view key, std::string_view value);

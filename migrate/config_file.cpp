@@ -110,6 +110,12 @@ void ConfigFile::write(const std::string& new_text) {
   text_ = new_text;
 }
 
+void ConfigFile::discard_unfinished() const {
+  fs::path target(target_);
+  if (auto dir = Dir::try_open(target.parent_path().string()))
+    dir->discard_unfinished(target.filename().string());
+}
+
 void ConfigFile::remove() {
   if (!exists_) return;
   Dir dir = folder();

@@ -31,6 +31,8 @@ class ConfigFile {
 
   /// The same without a copy beside it, for who keeps the old text elsewhere. It is text() from then on.
   void write(const std::string& new_text);
+  /// Removes what a write() that was cut short has left beside the file.
+  void discard_unfinished() const;
   /// Removes a file that was not there at first; gone already is success.
   void remove();
 

@@ -19,14 +19,20 @@ constexpr const char* kNotThere = "config-absent";  // empty: there was no confi
 constexpr const char* kDriver = "storage-driver";
 constexpr const char* kOptions = "storage-opts";
 
-// dockerd refuses a key that it does not know, and prints it with its value: "the following directives don't
-// match any configuration option: drover: ..." (moby daemon/config, findConfigurationConflicts; seen with
-// 20.10). Engines that drover knows do so since 1.10.
-constexpr const char* kHold = "drover";
+// dockerd refuses a key that it does not know, and prints it, without its value: "the following directives
+// don't match any configuration option: ..." (moby daemon/config, findConfigurationConflicts; seen
+// with 20.10). So the message is the key. Engines that drover knows do so since 1.10.
+constexpr const char* kHold = "drover ";
 
 /// The engine takes a blank file for an empty object.
 std::string object_text(const std::string& text) {
   return text.find_first_not_of(" \t\r\n") == std::string::npos ? "{}\n" : text;
+}
+
+std::string without_hold(const std::string& text) {
+  std::string object = object_text(text);
+  auto key = json_key_starting(object, kHold);
+  return key ? json_remove(object, *key) : object;
 }
 
 /// Gives `text` the other text's value of a key, or takes the key out where that has none.
@@ -37,7 +43,7 @@ std::string with_value_of(const std::string& text, const std::string& other, con
 
 }  // namespace
 
-bool is_on_hold(const std::string& text) { return json_value_text(object_text(text), kHold).has_value(); }
+bool is_on_hold(const std::string& text) { return json_key_starting(object_text(text), kHold).has_value(); }
 
 void SwitchConfig::keep() {
   ConfigFile file(path_);
@@ -63,10 +69,10 @@ std::optional<std::string> SwitchConfig::kept_text() const {
 }
 
 std::string SwitchConfig::held(const std::string& text) const {
-  std::string why = "is moving this host's data from " + std::string(driver_name(from_)) + " to " +
-                    std::string(driver_name(to_)) +
+  std::string why = kHold + std::string("is moving this host's data from ") +
+                    std::string(driver_name(from_)) + " to " + std::string(driver_name(to_)) +
                     " and was interrupted: run `drover migrate --resume` or `drover rollback`";
-  return json_set(object_text(text), kHold, json_quote(why));
+  return json_set(object_text(text), why, "true");
 }
 
 std::string SwitchConfig::for_target(const std::string& text) const {
@@ -88,9 +94,9 @@ void SwitchConfig::hold() {
 
 void SwitchConfig::set_new() {
   ConfigFile file(path_);
+  file.discard_unfinished();
   // Where the user has edited the file since, the edits stay.
-  std::string base =
-      is_ours(file.text()) ? kept_text().value_or("") : json_remove(object_text(file.text()), kHold);
+  std::string base = is_ours(file.text()) ? kept_text().value_or("") : without_hold(file.text());
   std::string text = for_target(base);
   if (file.text() != text) file.write(text);
 }
@@ -98,8 +104,9 @@ void SwitchConfig::set_new() {
 void SwitchConfig::set_old() {
   auto old = kept_text();
   ConfigFile file(path_);
+  file.discard_unfinished();
   if (!is_ours(file.text())) {
-    std::string text = json_remove(object_text(file.text()), kHold);
+    std::string text = without_hold(file.text());
     std::vector<const char*> ours = {kDriver, kOptions};
     if (data_root_) ours.insert(ours.end(), {kRootKey, kOldRootKey});
     for (const char* key : ours) text = with_value_of(text, old.value_or(""), key);

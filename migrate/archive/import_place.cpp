@@ -64,6 +64,7 @@ std::string driver_of(const MigrationFolder& folder) { return std::string(driver
 
 /// Sets (or, given none, removes) tags and leaves everything else in the file as it is.
 void set_tags(const Dir& records, const std::map<std::string, std::optional<Digest>>& tags) {
+  records.discard_unfinished(kRepositories);
   auto text = records.try_read(kRepositories);
   bool sets_any =
       std::any_of(tags.begin(), tags.end(), [](const auto& tag) { return tag.second.has_value(); });
