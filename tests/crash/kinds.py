@@ -1,0 +1,112 @@
+"""The kinds of run that are cut: what is there before, the command, and the ways on from wherever it is cut."""
+import dataclasses
+import os
+import typing
+
+MIGRATE_RESUME = ("migrate", "--resume", "--yes")
+ROLLBACK = ("rollback", "--yes")
+COMMIT = ("commit", "--yes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    name: str
+    make: typing.Callable  # fills a mounted disk
+    command: tuple  # what is cut
+    forward: tuple  # what goes on where that has begun; where it has not, the command itself is given again
+    back: tuple  # what goes back, or nothing
+    filesystem: str = "ext4"
+    runs_before: bool = True  # whether this kernel's engine has the driver that is there before
+    moves_root: bool = False
+
+
+def sample(host, driver="overlay2"):
+    host.write_config({"storage-driver": "overlay2"})
+    host.make_sample_root()
+    host.run_engine_once()
+    if driver != "overlay2":
+        host.drover("migrate", "--to", driver, "--force", "--yes")
+        host.drover(*COMMIT)
+        if driver != "aufs":
+            host.run_engine_once()
+
+
+def migrated(host, driver="vfs"):
+    sample(host)
+    host.drover("migrate", "--to", driver, "--yes")
+    host.run_engine_once()
+
+
+def movable(host):
+    host.write_config({"data-root": host.root, "storage-driver": "overlay2"})
+    host.make_sample_root()
+    host.run_engine_once()
+
+
+def moved(host):
+    movable(host)
+    host.drover("migrate", "--to-root", host.new_root, "--to", "vfs", "--yes")
+    host.run_engine_once()
+
+
+def importable(host):
+    """A root that has an image, and with it some of the layers, of the archive beside it."""
+    sample(host)
+    host.drover("export", "-o", host.archive)
+    host.drover("export", "-o", host.archive + ".base", "sample-base:1")
+    host.remove_root()
+    host.write_config({"storage-driver": "overlay2"})
+    os.mkdir(host.root, 0o710)
+    host.run_engine_once()
+    host.drover("import", "-i", host.archive + ".base")
+    host.run_engine_once()
+
+
+def empty(host):
+    host.write_config({"storage-driver": "overlay2", "debug": False})
+    os.mkdir(host.root, 0o710)
+    host.run_engine_once()
+    host.remove_root()
+    os.mkdir(host.root, 0o710)
+
+
+def _migration(name, source, target, **more):
+    return Kind(
+        name,
+        lambda host: sample(host, source),
+        ("migrate", "--to", target, "--yes"),
+        MIGRATE_RESUME,
+        ROLLBACK,
+        **more,
+    )
+
+
+def all_kinds(archive):
+    """`archive` is where the kind `import` keeps what it imports."""
+    return [
+        _migration("delta-to-delta", "overlay2", "fuse-overlayfs"),
+        _migration("delta-to-tree", "overlay2", "vfs"),
+        _migration("tree-to-delta", "vfs", "overlay2"),
+        _migration("tree-to-tree", "btrfs", "vfs", filesystem="btrfs"),
+        _migration("aufs-to-overlay2", "aufs", "overlay2", runs_before=False),
+        Kind(
+            "to-root",
+            movable,
+            ("migrate", "--to-root", "NEW_ROOT", "--to", "vfs", "--yes"),
+            MIGRATE_RESUME,
+            ROLLBACK,
+            moves_root=True,
+        ),
+        Kind("import", importable, ("import", "-i", archive), ("import", "--resume"), ROLLBACK),
+        Kind("commit", migrated, COMMIT, COMMIT, ()),
+        Kind("commit-of-move", moved, COMMIT, COMMIT, (), moves_root=True),
+        Kind("rollback", migrated, ROLLBACK, ROLLBACK, ()),
+        Kind("rollback-of-move", moved, ROLLBACK, ROLLBACK, (), moves_root=True),
+        Kind(
+            "select",
+            empty,
+            ("select", "--driver", "vfs", "--yes"),
+            ("select", "--driver", "vfs", "--yes"),
+            (),
+        ),
+    ]

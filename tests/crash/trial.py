@@ -1,0 +1,260 @@
+"""One run that is cut, or has an error, at one change of the disk, and everything that must be true afterwards."""
+import fcntl
+import json
+import os
+import random
+import signal
+
+from host import Host, killed
+
+ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EMFILE")
+NOT_BEGUN = ("there is no migration", "there is no import")
+WAYS_ON = ("--resume", "rollback", "drover commit", "run the command again", "nothing was changed")
+
+
+class Wrong(Exception):
+    """What must not be."""
+
+
+class Facts:
+    """What is known of a kind: how the disk looks to the engine before and after, and how many changes there are."""
+
+    def __init__(self, work):
+        self._path = os.path.join(work, "facts.json")
+        self.facts = {}
+        if os.path.exists(self._path):
+            with open(self._path) as file:
+                self.facts = json.load(file)
+
+    def save(self):
+        with open(self._path, "w") as file:
+            json.dump(self.facts, file)
+
+
+class Judge:
+    """Asks an engine what it makes of a disk, once for all disks that are alike."""
+
+    def __init__(self, host, facts):
+        self.host, self.facts = host, facts
+        self._folder = os.path.join(host.work, "judged")
+        os.makedirs(self._folder, exist_ok=True)
+
+    def outcome(self):
+        """ "old", "new" or "held"; anything else is Wrong."""
+        name = self.host.snapshot()
+        if not self.host.kind.runs_before and name == self.facts["snapshot before"]:
+            return "old"  # no engine of this kernel's can be asked
+        path = os.path.join(self._folder, name)
+        if not os.path.exists(path):
+            seen = self.host.observe_copy()
+            with open(path + ".%d" % os.getpid(), "w") as file:
+                file.write(seen)
+            os.rename(file.name, path)
+        with open(path) as file:
+            return self.of(file.read())
+
+    def of(self, seen):
+        if seen == self.facts["seen after"]:
+            return "new"
+        if seen == self.facts["seen before"]:
+            return "old"
+        if seen == "held":
+            return "held"
+        raise Wrong("the engine shows neither what it showed before nor what it is to show: %s" % seen)
+
+
+def prepare(host):
+    """Makes the disk that all trials begin with, and finds out what is before and after."""
+    facts = Facts(host.work)
+    host.make()
+    host.disk.unmount()
+    os.rename(host.disk.image, base_image(host))
+    host.disk.take(base_image(host))
+    log = os.path.join(host.work, "changes")
+    ran = host.run(host.kind.command, log=log)
+    if ran.code != 0:
+        raise Wrong("drover %s: %s" % (" ".join(host.kind.command), ran))
+    with open(log, errors="surrogateescape") as file:
+        changes = [line.split(" ", 2) for line in file]
+    facts.facts = {
+        "changes": len(changes),
+        "renames": [number for number, change in enumerate(changes, 1) if change[1] == "renameat2"],
+        "seen after": host.observe_copy(),
+    }
+    host.disk.take(base_image(host))
+    facts.facts["snapshot before"] = host.snapshot()
+    facts.facts["seen before"] = host.observe_copy() if host.kind.runs_before else "no engine has it"
+    for seen in (facts.facts["seen after"], facts.facts["seen before"]):
+        if seen == "held" or seen.startswith("refused"):
+            raise Wrong("without any fault the engine is %s" % seen)
+    host.disk.release()
+    facts.save()
+
+
+def base_image(host):
+    return os.path.join(host.work, "base.img")
+
+
+class Trial:
+    def __init__(self, host, number):
+        self.host, self.number = host, number
+        self.facts = Facts(host.work).facts
+        self.judge = Judge(host, self.facts)
+
+    def run(self, fault):
+        """The outcome right after the fault: "old", "new", "held"; "not reached" where the run ended before it."""
+        self.host.disk.take(base_image(self.host))
+        try:
+            if fault == "kill":
+                return self._kill()
+            if fault == "power":
+                return self._power()
+            if fault == "again":
+                return self._again()
+            if fault == "engine":
+                return self._engine()
+            return self._error(fault)
+        finally:
+            self.host.disk.release()
+
+    # --- cuts
+
+    def _cut(self):
+        """Killed before the change of this number, which is the same to the disk as after the one before it."""
+        ran = self.host.run(self.host.kind.command, fault="before@%d" % self.number)
+        if not killed(ran) and ran.code != 0:
+            raise Wrong("killed by nobody: %s" % ran)
+        return killed(ran)
+
+    def _kill(self):
+        if not self._cut():
+            return "not reached"
+        return self._go_both_ways()
+
+    def _power(self):
+        process = self.host.run_until_stopped(self.host.kind.command, self.number)
+        if not process:
+            return "not reached"
+        self.host.disk.cut_power(process)
+        return self._go_both_ways()
+
+    def _again(self):
+        """Cut, and cut again on the way on and on the way back, at changes drawn by the number."""
+        if not self._cut():
+            return "not reached"
+        outcome = self.judge.outcome()
+        draw = random.Random(self.number)
+        kept = self.host.disk.keep_copy("again")
+        for _ in range(3):
+            fault = "before@%d" % draw.randint(1, self.facts["changes"])
+            if not killed(self._on(self._forward_words(), fault)):
+                break
+            self.judge.outcome()
+        self._forward()
+        self.host.disk.put_back(kept)
+        for _ in range(3):
+            if not self.host.kind.back or not killed(
+                self._on(self.host.kind.back, "before@%d" % draw.randint(1, 300))
+            ):
+                break
+            self.judge.outcome()
+        self._back()
+        return outcome
+
+    def _engine(self):
+        """An engine runs on what is there, its container too, and after that drover goes on, or says that it cannot."""
+        if not self._cut():
+            return "not reached"
+        outcome = self.judge.outcome()
+        if outcome != "held" and (self.host.kind.runs_before or outcome != "old"):
+            self.host.observe()
+        ran = self._on(self._forward_words())
+        if ran.code == 0:
+            self._require(self.judge.of(self.host.observe()), ("new",), "after an engine and going on")
+        else:
+            self._check_message(ran)
+            self._back(by_engine=True)
+        return outcome
+
+    # --- errors
+
+    def _error(self, fault):
+        """`fault` is an error's name, with "+" where it stays, or "short"."""
+        name = fault.rstrip("+")
+        ran = self.host.run(
+            self.host.kind.command, fault="%s@%d%s" % (name, self.number, "+" if fault.endswith("+") else "")
+        )
+        if killed(ran) or ran.code < 0 or ran.code not in (0, 1, 3, 11, 12):
+            raise Wrong("ended with %s" % ran)
+        if ran.code == 0:
+            outcome = self._require(self.judge.outcome(), ("new",), "after it had ended well")
+            self._check_clean_if_ended()
+            return outcome
+        self._check_message(ran)
+        return self._go_both_ways()
+
+    def _check_message(self, ran):
+        if "drover: error: " not in ran.text and "error: " not in ran.text:
+            raise Wrong("says no error: %s" % ran)
+
+    # --- the ways on
+
+    def _go_both_ways(self):
+        outcome = self.judge.outcome()
+        kept = self.host.disk.keep_copy("both") if self.host.kind.back else None
+        self._forward()
+        if kept:
+            self.host.disk.put_back(kept)
+            self._back()
+        return outcome
+
+    def _forward_words(self):
+        return self.host.kind.forward
+
+    def _on(self, words, fault=None):
+        ran = self.host.run(words, fault)
+        if ran.code == 1 and any(text in ran.text for text in NOT_BEGUN) and words == self.host.kind.forward:
+            if words[0] in ("commit", "rollback"):
+                return type(ran)(0, ran.text)  # it had ended
+            return self.host.run(self.host.kind.command, fault)
+        return ran
+
+    def _forward(self):
+        before = self.judge.outcome()
+        ran = self._on(self._forward_words())
+        if ran.code == 11 and "drover commit" in ran.text and before == "new":
+            pass  # the migration had ended: there is nothing to go on with
+        elif ran.code != 0:
+            raise Wrong("cannot go on: %s" % ran)
+        self._require(self.judge.outcome(), ("new",), "after going on")
+        self._check_clean_if_ended()
+
+    def _check_clean_if_ended(self):
+        """Of a migration its folder stays, for the way back."""
+        keeps = self.host.kind.command[0] == "migrate"
+        left = [path for path in self.host.left_behind() if not (keeps and path.endswith("/drover"))]
+        if left:
+            raise Wrong("left behind: %s" % " ".join(left))
+
+    def _back(self, by_engine=False):
+        if not self.host.kind.back:
+            return
+        before = "" if by_engine else self.judge.outcome()
+        ran = self.host.run(self.host.kind.back)
+        if ran.code == 1 and any(text in ran.text for text in NOT_BEGUN):
+            # It had not begun; or an import had ended, which cannot be taken back.
+            if self.host.kind.command[0] != "import" and before == "new":
+                raise Wrong("there is no way back: %s" % ran)
+        elif ran.code != 0:
+            raise Wrong("cannot go back: %s" % ran)
+        else:
+            before = "old"
+        seen = self.judge.of(self.host.observe()) if by_engine else self.judge.outcome()
+        self._require(seen, (before or "old",), "after going back")
+        if before == "old" and self.host.left_behind():
+            raise Wrong("left behind: %s" % " ".join(self.host.left_behind()))
+
+    def _require(self, outcome, allowed, when):
+        if outcome not in allowed:
+            raise Wrong("%s the engine shows what is %s" % (when, outcome))
+        return outcome
