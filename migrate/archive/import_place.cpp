@@ -237,6 +237,7 @@ void take_back_import(const Dir& root, const MigrationFolder& folder, const Impo
   auto image = root.try_sub(kImage);
   auto records = image ? image->try_sub(driver_of(folder)) : std::nullopt;
   if (records) {
+    records->discard_unfinished(kRepositories);
     std::map<std::string, Digest> now = tags_in(*records);
     std::map<std::string, std::optional<Digest>> back;
     for (const auto& [tag, id] : record.tags) {

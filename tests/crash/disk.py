@@ -1,5 +1,6 @@
 """The image file that a trial works on: taken from the prepared one, mounted, copied as a power cut leaves it."""
 import os
+import signal
 import subprocess
 import time
 
@@ -78,7 +79,7 @@ class Disk:
         copies = [self.image + ".cut%d" % number for number in range(COPIES)]
         for copy in copies:
             machine.run("cp", "--sparse=always", self.image, copy)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.release()
         for copy in copies:
@@ -86,8 +87,6 @@ class Disk:
                 os.unlink(copy)
                 continue
             os.rename(copy, self.image)
-            if self.filesystem == "btrfs":
-                machine.run("btrfstune", "-m", self.image)
             try:
                 self.mount()
             except RuntimeError as error:

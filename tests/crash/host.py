@@ -102,6 +102,7 @@ class Host:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # with what it has forked it can be killed as one
         )
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         if os.WIFSTOPPED(status):
@@ -152,6 +153,27 @@ class Host:
         with open(os.path.join(self.work, "seen-" + digest[:16] + ".json"), "w") as file:
             file.write(text)
         return "%s in %s: %s" % (info["Driver"], info["DockerRootDir"], digest[:16])
+
+    def shows_all_of(self, before, after):
+        """Whether each image, tag and container that was there is there; both are answers of observe()."""
+        seen = []
+        for answer in (before, after):
+            path = os.path.join(self.work, "seen-%s.json" % answer.rpartition(" ")[2])
+            if not os.path.exists(path):
+                return False
+            with open(path) as file:
+                seen.append(json.load(file)[1])
+        old, new = seen
+        tags = lambda facts: {tag for image in facts["images"].values() for tag in observe.tags(image)}
+        return (
+            set(old["images"]) <= set(new["images"])
+            and tags(old) <= tags(new)
+            and all(
+                new[what].get(name) == old[what][name]
+                for what in ("container inspect", "container diff", "container export", "volumes")
+                for name in old[what]
+            )
+        )
 
     def observe_copy(self):
         """The same of a copy, since an engine changes the disk."""

@@ -1,6 +1,7 @@
 """The kinds of run that are cut: what is there before, the command, and the ways on from wherever it is cut."""
 import dataclasses
 import os
+import shutil
 import typing
 
 MIGRATE_RESUME = ("migrate", "--resume", "--yes")
@@ -18,6 +19,7 @@ class Kind:
     filesystem: str = "ext4"
     runs_before: bool = True  # whether this kernel's engine has the driver that is there before
     moves_root: bool = False
+    adds: bool = False  # to what is there: of the new an engine may find a part, of the old all
 
 
 def sample(host, driver="overlay2"):
@@ -38,6 +40,7 @@ def migrated(host, driver="vfs"):
 
 
 def movable(host):
+    os.mkdir(os.path.dirname(host.new_root))
     host.write_config({"data-root": host.root, "storage-driver": "overlay2"})
     host.make_sample_root()
     host.run_engine_once()
@@ -66,8 +69,8 @@ def empty(host):
     host.write_config({"storage-driver": "overlay2", "debug": False})
     os.mkdir(host.root, 0o710)
     host.run_engine_once()
-    host.remove_root()
-    os.mkdir(host.root, 0o710)
+    for name in ("overlay2", "image"):  # an empty store would do for a reason to stay with its driver
+        shutil.rmtree(os.path.join(host.root, name))
 
 
 def _migration(name, source, target, **more):
@@ -97,7 +100,7 @@ def all_kinds(archive):
             ROLLBACK,
             moves_root=True,
         ),
-        Kind("import", importable, ("import", "-i", archive), ("import", "--resume"), ROLLBACK),
+        Kind("import", importable, ("import", "-i", archive), ("import", "--resume"), ROLLBACK, adds=True),
         Kind("commit", migrated, COMMIT, COMMIT, ()),
         Kind("commit-of-move", moved, COMMIT, COMMIT, (), moves_root=True),
         Kind("rollback", migrated, ROLLBACK, ROLLBACK, ()),

@@ -9,7 +9,9 @@ from host import Host, killed
 
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EMFILE")
 NOT_BEGUN = ("there is no migration", "there is no import")
-WAYS_ON = ("--resume", "rollback", "drover commit", "run the command again", "nothing was changed")
+NOT_READ = "interrupted before it had read all of its archive"  # it is to be given up, and begun again
+HAD_ENDED = "removed what an ended migration had left"
+PLACED = "everything is imported already"  # there is no way back any more
 
 
 class Wrong(Exception):
@@ -60,6 +62,8 @@ class Judge:
             return "old"
         if seen == "held":
             return "held"
+        if self.host.kind.adds and self.host.shows_all_of(self.facts["seen before"], seen):
+            return "old and more"
         raise Wrong("the engine shows neither what it showed before nor what it is to show: %s" % seen)
 
 
@@ -217,13 +221,17 @@ class Trial:
             if words[0] in ("commit", "rollback"):
                 return type(ran)(0, ran.text)  # it had ended
             return self.host.run(self.host.kind.command, fault)
+        if ran.code == 1 and NOT_READ in ran.text:
+            ran = self.host.run(self.host.kind.back, fault)
+            return self.host.run(self.host.kind.command, fault) if ran.code == 0 else ran
         return ran
 
     def _forward(self):
         before = self.judge.outcome()
         ran = self._on(self._forward_words())
-        if ran.code == 11 and "drover commit" in ran.text and before == "new":
-            pass  # the migration had ended: there is nothing to go on with
+        ended = "drover commit" if self.host.kind.command[0] == "migrate" else "in conflict"
+        if ran.code in (1, 11) and ended in ran.text and before == "new":
+            pass  # it had ended: there is nothing to go on with
         elif ran.code != 0:
             raise Wrong("cannot go on: %s" % ran)
         self._require(self.judge.outcome(), ("new",), "after going on")
@@ -241,13 +249,13 @@ class Trial:
             return
         before = "" if by_engine else self.judge.outcome()
         ran = self.host.run(self.host.kind.back)
-        if ran.code == 1 and any(text in ran.text for text in NOT_BEGUN):
-            # It had not begun; or an import had ended, which cannot be taken back.
+        if ran.code == 1 and any(text in ran.text for text in (*NOT_BEGUN, PLACED)):
+            # It had not begun; or an import had ended, or all but, which cannot be taken back.
             if self.host.kind.command[0] != "import" and before == "new":
                 raise Wrong("there is no way back: %s" % ran)
         elif ran.code != 0:
             raise Wrong("cannot go back: %s" % ran)
-        else:
+        elif HAD_ENDED not in ran.text:
             before = "old"
         seen = self.judge.of(self.host.observe()) if by_engine else self.judge.outcome()
         self._require(seen, (before or "old",), "after going back")

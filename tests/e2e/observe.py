@@ -101,6 +101,8 @@ def _saved(engine, images):
     names = sorted(tag for image in images.values() for tag in tags(image))
     parents = {image["ParentId"] for image in images.values()}
     names += sorted(i for i, image in images.items() if not tags(image) and i not in parents)
+    if not names:
+        return {}
     members, links, manifest = {}, {}, None
     with engine.response("/images/get", names=names) as answer, tarfile.open(
         fileobj=answer, mode="r|"

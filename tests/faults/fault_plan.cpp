@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -81,9 +84,27 @@ std::mutex& changes() {
   return mutex;
 }
 
-unsigned long made = 0;  // guarded by changes()
+/// What a process shares with those that it forks: they are one run, and its changes are counted together.
+struct Shared {
+  std::atomic<unsigned long> made{0};
+  const pid_t first = ::getpid();
+};
+Shared& shared() {
+  static Shared* const place = [] {
+    void* memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) ::_exit(2);
+    return new (memory) Shared;
+  }();
+  return *place;
+}
+[[maybe_unused]] const Shared& before_any_fork = shared();
 
-void log_change(const char* call, int at, const char* name) {
+void send_all(int signal) {
+  if (shared().first != ::getpid()) ::kill(shared().first, signal);
+  ::raise(signal);  // to this thread: it goes no step further
+}
+
+void log_change(unsigned long made, const char* call, int at, const char* name) {
   std::string line = std::to_string(made) + " " + call;
   if (at >= 0) {
     char path[4096];
@@ -102,14 +123,14 @@ void log_change(const char* call, int at, const char* name) {
 Change::Change(const char* call, int at, const char* name) {
   const Plan& asked = plan();
   changes().lock();
-  ++made;
-  if (asked.log >= 0) log_change(call, at, name);
+  unsigned long made = ++shared().made;
+  if (asked.log >= 0) log_change(made, call, at, name);
   if (asked.onwards ? made < asked.at : made != asked.at) return;
   switch (asked.what) {
     case Plan::What::nothing:
       break;
     case Plan::What::before:
-      ::kill(::getpid(), SIGKILL);
+      send_all(SIGKILL);
       break;
     case Plan::What::after:
       kill_after_ = true;
@@ -128,8 +149,8 @@ Change::Change(const char* call, int at, const char* name) {
 
 Change::~Change() {
   int kept = errno;
-  if (kill_after_) ::kill(::getpid(), SIGKILL);
-  if (stop_after_) ::raise(SIGSTOP);  // to this thread: it goes no step further
+  if (kill_after_) send_all(SIGKILL);
+  if (stop_after_) send_all(SIGSTOP);
   changes().unlock();
   errno = kept;
 }
