@@ -170,14 +170,20 @@ class Trial:
         if not self._cut():
             return "not reached"
         outcome = self.judge.outcome()
-        if outcome != "held" and (self.host.kind.runs_before or outcome != "old"):
-            self.host.observe()
+        if outcome == "held" or (outcome == "old" and not self.host.kind.runs_before):
+            self._go_both_ways()
+            return outcome
+        self.host.observe()
+        before = self.host.observe(start=False)
         ran = self._on(self._forward_words())
-        if ran.code == 0:
-            self._require(self.judge.of(self.host.observe()), ("new",), "after an engine and going on")
-        else:
+        if ran.code != 0 and not self._had_ended(ran, outcome):
             self._check_message(ran)
-            self._back(by_engine=True)
+            ran = self.host.run(self.host.kind.back)
+            if ran.code != 0:
+                raise Wrong("after an engine there is no way on and no way back: %s" % ran)
+        after = self.host.observe(start=False)
+        if not self.host.shows_all_of(before, after):
+            raise Wrong("what an engine had done is not there afterwards: %s, %s" % (before, after))
         return outcome
 
     # --- errors
@@ -198,8 +204,11 @@ class Trial:
         return self._go_both_ways()
 
     def _check_message(self, ran):
-        if "drover: error: " not in ran.text and "error: " not in ran.text:
+        lines = ran.text.splitlines()
+        if not any(line.startswith("drover: ") for line in lines):
             raise Wrong("says no error: %s" % ran)
+        if not any(line.startswith("hint: ") for line in lines):
+            raise Wrong("names no next step: %s" % ran)
 
     # --- the ways on
 
@@ -229,13 +238,15 @@ class Trial:
     def _forward(self):
         before = self.judge.outcome()
         ran = self._on(self._forward_words())
-        ended = "drover commit" if self.host.kind.command[0] == "migrate" else "in conflict"
-        if ran.code in (1, 11) and ended in ran.text and before == "new":
-            pass  # it had ended: there is nothing to go on with
-        elif ran.code != 0:
+        if ran.code != 0 and not self._had_ended(ran, before):
             raise Wrong("cannot go on: %s" % ran)
         self._require(self.judge.outcome(), ("new",), "after going on")
         self._check_clean_if_ended()
+
+    def _had_ended(self, ran, outcome):
+        """Then there is nothing to go on with."""
+        said = "drover commit" if self.host.kind.command[0] == "migrate" else "in conflict"
+        return outcome == "new" and ran.code in (1, 11) and said in ran.text
 
     def _check_clean_if_ended(self):
         """Of a migration its folder stays, for the way back."""
@@ -244,10 +255,10 @@ class Trial:
         if left:
             raise Wrong("left behind: %s" % " ".join(left))
 
-    def _back(self, by_engine=False):
+    def _back(self):
         if not self.host.kind.back:
             return
-        before = "" if by_engine else self.judge.outcome()
+        before = self.judge.outcome()
         ran = self.host.run(self.host.kind.back)
         if ran.code == 1 and any(text in ran.text for text in (*NOT_BEGUN, PLACED)):
             # It had not begun; or an import had ended, or all but, which cannot be taken back.
@@ -257,8 +268,7 @@ class Trial:
             raise Wrong("cannot go back: %s" % ran)
         elif HAD_ENDED not in ran.text:
             before = "old"
-        seen = self.judge.of(self.host.observe()) if by_engine else self.judge.outcome()
-        self._require(seen, (before or "old",), "after going back")
+        self._require(self.judge.outcome(), (before,), "after going back")
         if before == "old" and self.host.left_behind():
             raise Wrong("left behind: %s" % " ".join(self.host.left_behind()))
 
