@@ -95,7 +95,8 @@ class Comparison : public PairVisitor {
   bool left_out(const std::string& path) const { return leave_out_ && leave_out_(path); }
   void differ(const std::string& path, const std::string& what) {
     ++result.count;
-    if (result.first.size() < kNamed) result.first.push_back("`" + printable(path) + "`: " + what);
+    if (result.first.size() < kNamed)
+      result.first.push_back("`" + printable(shortened_path(path)) + "`: " + what);
   }
 
   std::vector<Xattr> own_xattrs(const Dir& dir, std::string_view name) const {

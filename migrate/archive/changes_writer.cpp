@@ -8,6 +8,7 @@
 #include "drivers/attributes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -80,6 +81,11 @@ class SourceFile {
 }  // namespace
 
 TarMember EntryWriter::describe(const Node& node, const std::string& path) const {
+  if (path.size() > kLongestTarPath)
+    throw Error("`" + printable(shortened_path(path)) + "` is too deep for an archive: its path has " +
+                    std::to_string(path.size()) + " bytes, and no more than " +
+                    std::to_string(kLongestTarPath) + " are read back",
+                "remove what is nested so deep, or carry the whole data root: drover migrate --to-root");
   // The root, and only it, is called so.
   TarMember member = member_of(path.empty() ? "./" : path, node.st);
   member.xattrs = content_xattrs(node.at, node.name, marks_, Marks::none);
@@ -129,11 +135,18 @@ void EntryWriter::write_link(const TarMember& like, const std::string& path, con
 }
 
 void SinkPath::enter(std::string_view name) {
-  levels_.push_back(levels_.empty() || name.empty() ? std::string(name) : of(name));
+  if (!path_.empty() && !name.empty()) path_ += '/';
+  path_ += name;
+  lengths_.push_back(path_.size());
+}
+
+void SinkPath::leave() {
+  lengths_.pop_back();
+  path_.resize(lengths_.empty() ? 0 : lengths_.back());
 }
 
 std::string SinkPath::of(std::string_view name) const {
-  return levels_.back().empty() ? std::string(name) : levels_.back() + "/" + std::string(name);
+  return path_.empty() ? std::string(name) : path_ + "/" + std::string(name);
 }
 
 void ChangesWriter::enter(const Node& node, bool hides_past) {
@@ -141,7 +154,7 @@ void ChangesWriter::enter(const Node& node, bool hides_past) {
   TarMember member = out_.describe(node, path_.here());
   if (hides_past) member.drover[kMarkRecord] = kMarkReplaced;
   // What is told again must not take away what was told before.
-  if (!again_.insert(path_.here()).second) return;
+  if (!again_.insert({node.st.st_dev, node.st.st_ino}).second) return;
   out_.write(member);
 }
 
