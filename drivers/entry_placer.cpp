@@ -136,7 +136,7 @@ bool EntryPlacer::try_link(const Dir& from, std::string_view name, const struct 
 
 void EntryPlacer::create(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
   if (S_ISREG(st.st_mode)) {
-    Fd source = from.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+    Fd source = from.open_regular(name, O_RDONLY | O_NOATIME);
     struct stat opened;
     if (::fstat(source.get(), &opened) != 0 || opened.st_ino != st.st_ino || opened.st_dev != st.st_dev)
       throw Error("`" + from.path_of(name) + "` changed while it was read",

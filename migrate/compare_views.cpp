@@ -115,8 +115,8 @@ class Comparison : public PairVisitor {
   }
 
   bool content_alike(const PairEntry& a, const PairEntry& b) {
-    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
-    Fd fa = a.holder().open_file(a.entry.name, kFlags), fb = b.holder().open_file(b.entry.name, kFlags);
+    constexpr int kFlags = O_RDONLY | O_NOATIME;
+    Fd fa = a.holder().open_regular(a.entry.name, kFlags), fb = b.holder().open_regular(b.entry.name, kFlags);
     result.compared_bytes += static_cast<std::uint64_t>(a.st.st_size);
     return same_content(fa.get(), fb.get(), b.holder().path_of(b.entry.name).c_str());
   }

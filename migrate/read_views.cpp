@@ -150,9 +150,9 @@ class ViewReader : public PairVisitor {
       return true;
     if (!same_xattrs(now, past)) return true;
     if (!comparison_.content || !S_ISREG(now.st.st_mode)) return false;
-    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
-    Fd a = now.holder().open_file(now.entry.name, kFlags),
-       b = past.holder().open_file(past.entry.name, kFlags);
+    constexpr int kFlags = O_RDONLY | O_NOATIME;
+    Fd a = now.holder().open_regular(now.entry.name, kFlags),
+       b = past.holder().open_regular(past.entry.name, kFlags);
     return !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
   }
 

@@ -18,9 +18,9 @@ namespace {
 
 /// Reads a layer's recipe to its end. Gives back what is wrong with it, or nothing.
 std::string check_tar_split(const Dir& data_root, DriverKind driver, const Digest& chain_id) {
-  auto gz = open_tar_split(data_root, driver, chain_id);
-  if (!gz) return {};
   try {
+    auto gz = open_tar_split(data_root, driver, chain_id);
+    if (!gz) return {};
     TarSplitReader reader(std::move(*gz));
     TarSplitEntry entry;
     while (reader.next(entry)) check_interrupted();

@@ -167,6 +167,11 @@ std::optional<Fd> Dir::try_open_regular(std::string_view name, int flags) const 
   return fd;
 }
 
+Fd Dir::open_regular(std::string_view name, int flags) const {
+  if (auto fd = try_open_regular(name, flags)) return std::move(*fd);
+  fail("open", *this, name, ENOENT);
+}
+
 std::optional<Fd> Dir::open_in_root(std::string_view relative, int flags) const {
   Fd fd(open_beneath(fd_.get(), std::string(relative).c_str(), flags, 0,
                      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));

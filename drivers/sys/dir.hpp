@@ -59,6 +59,7 @@ class Dir {
   /// Opens a regular file to read. Nothing if there is none; Error for anything else in its place, a symlink
   /// too. That is found out first: to open a FIFO is to wait for its writer, and a device is set going.
   std::optional<Fd> try_open_regular(std::string_view name, int flags = O_RDONLY) const;
+  Fd open_regular(std::string_view name, int flags = O_RDONLY) const;  ///< ENOENT if there is none
   /// Opens `relative` as a process with this directory as its root would: symlinks are followed, inside.
   /// Nothing where it does not exist or is not to be opened so (ENOENT, ENOTDIR, ELOOP).
   std::optional<Fd> open_in_root(std::string_view relative, int flags = O_RDONLY) const;

@@ -38,7 +38,7 @@ std::vector<Extent> extents_of(int file, off_t size) {
 class SourceFile {
  public:
   SourceFile(const Dir& at, std::string_view name, std::uint64_t size)
-      : path_("`" + at.path_of(name) + "`"), fd_(at.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME)) {
+      : path_("`" + at.path_of(name) + "`"), fd_(at.open_regular(name, O_RDONLY | O_NOATIME)) {
     struct stat st;
     if (::fstat(fd_.get(), &st) != 0 || !S_ISREG(st.st_mode) ||
         static_cast<std::uint64_t>(st.st_size) != size)

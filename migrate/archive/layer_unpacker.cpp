@@ -181,7 +181,7 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
     throw Error("`" + printable(path) + "` is to keep its content, but it is no file of the layer");
   Dir in = found->clone();
   if (st->st_nlink > 1) {
-    Fd from = in.open_file(name, O_RDONLY | O_NONBLOCK);
+    Fd from = in.open_regular(name);
     in.unlink(name);
     Fd to = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     copy_content(from.get(), to.get(), static_cast<std::uint64_t>(st->st_size), in.path_of(name).c_str());
