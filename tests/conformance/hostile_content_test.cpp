@@ -10,15 +10,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 
 #include "drivers/sys/error.hpp"
 #include "migrate/stage_layer.hpp"
 #include "tests/conformance/confined.hpp"
 #include "tests/conformance/layer_script.hpp"
+#include "tests/conformance/sample_host.hpp"
 #include "tests/conformance/stacks.hpp"
 
 using namespace drover;
 using namespace drover::test;
+using namespace std::string_literals;
 
 namespace {
 
@@ -353,5 +356,31 @@ TEST_CASE("what chattr has set in the source stays there, and does not stop the 
       CHECK((flags & FS_IMMUTABLE_FL) != 0);
       for (const Fd& file : closed) set(file, 0);
     }
+  }
+}
+
+TEST_CASE("a whole migration of hostile content changes nothing but its own folders") {
+  for (const char* to : {"vfs", "fuse-overlayfs"}) {
+    SampleHost host(filesystem("ext4"));
+    std::string above = host.root().substr(0, host.root().rfind('/'));
+    Dir::open(above).make_path("outside/a/b/c", 0755).write_new("file", "outside", 0644);
+    std::string id = host.inventory().mounts.begin()->second.mount_id;
+    fill_hostile(Dir::open(host.path("overlay2/" + id + "/diff")), above + "/outside");
+    Snapshot before = snapshot(above);
+    Confined done = drover_confined({"migrate", "--to", to, "-y", "--force", "--data-root", host.root(),
+                                     "--config", above + "/daemon.json"},
+                                    {.files = 256});
+    CHECK_MESSAGE(done.text.starts_with("0\n"), done.text);
+    std::istringstream lines(changes(before, snapshot(above)));
+    for (std::string line; std::getline(lines, line);) {
+      bool own = false;
+      for (const std::string& place : {std::string("drover"), "image"s, "containers"s, "buildkit"s,
+                                       "volumes"s, "overlay2"s, std::string(to)})
+        own = own || line.starts_with("/docker/" + place);
+      own = own || line.starts_with("/docker was ") || line.starts_with("/daemon.json") ||
+            line.starts_with("/ was ");
+      CHECK_MESSAGE(own, line);
+    }
+    check_done(host.run({"rollback", "-y"}));
   }
 }

@@ -220,3 +220,31 @@ TEST_CASE("an archive holds paths of 64 KiB and refuses longer ones by name") {
   CHECK(done.text.find("is too deep for an archive: its path has 65537 bytes") != std::string::npos);
   CHECK(done.text.size() < 2000);
 }
+
+TEST_CASE("a file far down behind a long symlink is opened with few descriptors, in each spelling of marks") {
+  constexpr std::size_t kLevels = 2'000;  // what a symlink of 4 KB can say
+  TestFolder folder(filesystem("ext4"));
+  Dir top = Dir::open(folder.path());
+  Dir lower = top.make_path("lower", 0755), upper = top.make_path("upper", 0755);
+  make_chain(lower, kLevels).write_new("file", "deep", 0644);
+  std::string target = "d";
+  for (std::size_t i = 1; i < kLevels; ++i) target += "/d";
+  upper.make_symlink("down", target);
+  std::string back = "down/";
+  while (back.size() < 3'000) back += "../";
+  upper.make_symlink("back", back);
+  for (Marks marks : {Marks::overlay, Marks::fuse_overlayfs, Marks::aufs}) {
+    Confined done = run_confined([&] {
+      std::vector<OpenLayer> stack;
+      stack.push_back({upper.clone(), nullptr});
+      stack.push_back({lower.clone(), nullptr});
+      View view(std::move(stack), marks);
+      require_walk(view.open("down/file").has_value(), "the file is not there");
+      require_walk(view.open("back/down/file").has_value(), "the file is not there on the way back");
+      require_walk(!view.open("down/none").has_value(), "there is another file");
+      require_walk(!view.open(std::string(5'000, 'd')).has_value(), "a long name is there");
+      return std::string("done");
+    });
+    check_done_with_little(done);
+  }
+}
