@@ -12,6 +12,7 @@
 
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/sha256.hpp"
 
 namespace drover::test {
@@ -119,7 +120,7 @@ Snapshot snapshot(const std::string& folder, const std::function<bool(const std:
         continue;
       }
       std::string& facts = all[below] = entry_line(st);
-      if (S_ISLNK(st.st_mode)) facts += dir.read_link(entry.name);
+      if (S_ISLNK(st.st_mode)) facts += printable(dir.read_link(entry.name));
       if (S_ISREG(st.st_mode)) facts += sum_of_content(dir, entry.name);
     }
   }
@@ -131,12 +132,12 @@ std::string changes(const Snapshot& before, const Snapshot& after) {
   for (const auto& [path, facts] : before) {
     auto now = after.find(path);
     if (now == after.end())
-      text += path + " is gone\n";
+      text += printable(path) + " is gone\n";
     else if (now->second != facts)
-      text += path + " was " + facts + " and is " + now->second + "\n";
+      text += printable(path) + " was " + facts + " and is " + now->second + "\n";
   }
   for (const auto& [path, facts] : after)
-    if (!before.contains(path)) text += path + " is new\n";
+    if (!before.contains(path)) text += printable(path) + " is new\n";
   return text;
 }
 

@@ -286,7 +286,7 @@ TEST_CASE("whiteout-like names in a layer of overlay2 are files") {
     SUBCASE(from.name().c_str()) {
       TestHome source(from.driver, from.filesystem);
       std::vector<PlannedLayer> layers{hostile_layer("named base", std::nullopt, LayerRole::image)};
-      layers.push_back(hostile_layer("named top", layers[0].id, LayerRole::image));
+      layers.push_back(hostile_layer("named top", layers[0].id, LayerRole::writable));
       {
         OpenLayer base = source->create(layers[0].id, std::nullopt, {});
         base.root.write_new("x", "shown", 0644);
@@ -299,10 +299,6 @@ TEST_CASE("whiteout-like names in a layer of overlay2 are files") {
         if (&to.filesystem != &from.filesystem || &to.driver == &from.driver) continue;
         CAPTURE(to.name());
         TestHome target(to.driver, to.filesystem);
-        Plan plan;
-        plan.from = source->kind();
-        plan.to = target->kind();
-        plan.layers = layers;
         std::string said = carry_hostile(source, target, layers);
         if (to.driver.kind == K::aufs || to.driver.kind == K::fuse_overlayfs) {
           CHECK_MESSAGE(said.find("`.wh.x`") == std::string::npos, said);
@@ -328,7 +324,10 @@ TEST_CASE("what chattr has set in the source stays there, and does not stop the 
       layers.push_back(hostile_layer("closed top", layers[0].id, LayerRole::writable));
       std::vector<Fd> closed;
       auto set = [](const Fd& file, int flags) {
-        REQUIRE(::ioctl(file.get(), FS_IOC_SETFLAGS, &flags) == 0);
+        int all = 0;
+        REQUIRE(::ioctl(file.get(), FS_IOC_GETFLAGS, &all) == 0);
+        all = (all & ~(FS_IMMUTABLE_FL | FS_APPEND_FL)) | flags;
+        REQUIRE(::ioctl(file.get(), FS_IOC_SETFLAGS, &all) == 0);
       };
       OpenLayer base = source->create(layers[0].id, std::nullopt, {});
       base.root.make_dir("dir", 0755);
