@@ -225,8 +225,8 @@ std::vector<DirEntry> Dir::list() const {
     unsigned char d_type;
     char d_name[];
   };
-  constexpr std::size_t kBlock = 128 << 10;
-  auto block = std::make_unique<char[]>(kBlock);
+  constexpr std::size_t kBlock = 32 << 10;
+  auto block = std::make_unique_for_overwrite<char[]>(kBlock);
   std::vector<DirEntry> entries;
   for (;;) {
     long n = ::syscall(SYS_getdents64, fd.get(), block.get(), kBlock);

@@ -56,8 +56,11 @@ class SourceFile {
   }
   void copy(const ByteSink& to) const {
     FdSource source(fd_.get(), path_);
-    std::string block(256 << 10, '\0');
+    std::string block;
     for (const Extent& extent : extents_) {
+      // No larger than it must be: most files are small, and it is filled with zeros.
+      block.resize(std::max<std::size_t>(
+          block.size(), std::min<std::size_t>(static_cast<std::size_t>(extent.size), 256 << 10)));
       if (::lseek(fd_.get(), extent.at, SEEK_SET) < 0) throw_errno("cannot read " + path_);
       for (off_t rest = extent.size; rest > 0;) {
         check_interrupted();

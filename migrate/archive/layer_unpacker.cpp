@@ -134,7 +134,8 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
 void LayerUnpacker::put_file(const TarMember& member, const Dir& in, const std::string& name,
                              TarReader& tar) {
   Fd file = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-  std::string path = "`" + in.path_of(name) + "`", block(256 << 10, '\0');
+  std::string path = "`" + in.path_of(name) + "`";
+  std::string block(std::clamp<std::uint64_t>(member.size, 1, 256 << 10), '\0');
   std::uint64_t size = 0;
   for (auto [at, rest] : parse_extents(member, size)) {
     if (::lseek(file.get(), static_cast<off_t>(at), SEEK_SET) < 0) throw_errno("cannot write " + path);

@@ -42,7 +42,8 @@ Confined carry_counted(const TestHome& source, const TestHome& target, const Pla
         Dir records = Dir::open(source.above());
         LayerStager stager(records, inventory, plan, *source, *target);
         stager.stage(layer);
-        stager.prove(layer, false);
+        // An image's layer is proven by records that there are none of here.
+        if (layer.role != LayerRole::image) stager.prove(layer, false);
         return std::string("done");
       },
       means);
@@ -61,7 +62,7 @@ void make_names(const Dir& root, int names) {
   Dir dir = root.sub("names");
   dir.write_new("0", "one file", 0644);
   for (int i = 1; i < names; ++i)
-    REQUIRE(::linkat(dir.fd(), "0", dir.fd(), std::to_string(i).c_str(), 0) == 0);
+    if (::linkat(dir.fd(), "0", dir.fd(), std::to_string(i).c_str(), 0) != 0) throw_errno("cannot link");
 }
 
 }  // namespace

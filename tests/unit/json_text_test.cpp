@@ -67,7 +67,7 @@ TEST_CASE("depth and number of values are limited") {
   CHECK(refusal(repeated("[", 128) + repeated("]", 128)) == "");
   CHECK(refusal(repeated("[", 129) + repeated("]", 129)) == "is nested too deep");
   CHECK(refusal(repeated("{\"a\":", 200) + "1" + repeated("}", 200)) == "is nested too deep");
-  CHECK(refusal(repeated("[", 10'000'000)) == "is nested too deep");
+  CHECK(refusal(repeated("[", 1'000'000)) == "is nested too deep");
   CHECK(refusal("[0" + repeated(",0", 1'100'000) + "]").starts_with("has more than "));
   std::string keys = "{";
   for (int i = 0; i < 40'000; ++i) keys += (i ? ",\"" : "\"") + std::to_string(i) + "\":0";
@@ -77,9 +77,9 @@ TEST_CASE("depth and number of values are limited") {
 }
 
 TEST_CASE("the time to read a record grows with its length") {
-  // Of 4 MB the library's own filter looks at 10^12 values.
+  // Of half a MB the library's own filter looks at 10^10 values.
   auto before = std::chrono::steady_clock::now();
-  CHECK(refusal("[{}" + repeated(",{}", 500'000) + "]") == "");
-  CHECK(refusal("[[]" + repeated(",[]", 500'000) + "]") == "");
-  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(30));
+  CHECK(refusal("[{}" + repeated(",{}", 150'000) + "]") == "");
+  CHECK(refusal("[[]" + repeated(",[]", 150'000) + "]") == "");
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(20));
 }

@@ -82,7 +82,7 @@ TEST_CASE("long paths are shortened for messages, and only they") {
   CHECK_FALSE(is_shortened(plain));
   CHECK(path_above(plain) == "/var/lib/docker/overlay2");
   std::string deep = "/begin";
-  for (int i = 0; i < 100'000; ++i) deep = deep.size() > 5000 ? shortened_path(deep + "/d") : deep + "/d";
+  for (int i = 0; i < 20'000; ++i) deep = deep.size() > 5000 ? shortened_path(deep + "/d") : deep + "/d";
   CHECK(shortened_path(deep + "/end").size() < 1000);
   CHECK(shortened_path(deep + "/end").starts_with("/begin/d/"));
   CHECK(shortened_path(deep + "/end").ends_with("/d/end"));
