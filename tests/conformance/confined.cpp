@@ -19,6 +19,13 @@ namespace drover::test {
 
 namespace {
 
+// The sanitizers map all of the address space, and need stack, memory and time of their own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 void limit_to(int resource, rlim_t most) {
   rlimit limit{most, most};
   if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) throw_errno("cannot set a limit");
@@ -28,11 +35,11 @@ std::string run_limited(const std::function<std::string()>& f, const Means& mean
   try {
     limit_to(RLIMIT_CORE, 0);
     limit_to(RLIMIT_NOFILE, means.files);
-    limit_to(RLIMIT_STACK, means.stack_bytes);
-#ifndef __SANITIZE_ADDRESS__
-    limit_to(RLIMIT_AS, means.memory_bytes);
-#endif
-    ::alarm(means.seconds);
+    if (!kSanitized) {
+      limit_to(RLIMIT_STACK, means.stack_bytes);
+      limit_to(RLIMIT_AS, means.memory_bytes);
+    }
+    ::alarm(means.seconds * (kSanitized ? 10 : 1));
     return f();
   } catch (const std::exception& e) {
     return std::string("threw: ") + e.what();
@@ -90,7 +97,7 @@ Confined run_confined(const std::function<std::string()>& f, const Means& means)
   rusage usage{};
   if (::wait4(child, &status, 0, &usage) != child) throw_errno("cannot wait for a process");
   if (WIFSIGNALED(status)) result.text = "killed by signal " + std::to_string(WTERMSIG(status));
-  result.peak_bytes = usage.ru_maxrss * 1024;
+  result.peak_bytes = kSanitized ? 0 : usage.ru_maxrss * 1024;
   return result;
 }
 

@@ -15,14 +15,14 @@ namespace drover::test {
 struct Means {
   rlim_t files = 64;
   rlim_t stack_bytes = 512 << 10;
-  rlim_t memory_bytes = 768 << 20;  ///< of address space; not under AddressSanitizer, which maps all of it
+  rlim_t memory_bytes = 768 << 20;  ///< of address space; sanitizers get all memory and stack there is
   unsigned seconds = 120;           ///< then it hangs, and is killed
 };
 
 /// What came of it.
 struct Confined {
   std::string text;     ///< what the function gave back, or "threw: ...", or "killed by signal N"
-  long peak_bytes = 0;  ///< the most memory that it had
+  long peak_bytes = 0;  ///< the most memory that it had; 0 under sanitizers
 };
 
 /// Runs a function in a process of its own that has no more than that.

@@ -46,9 +46,7 @@ Dir bottom_of(const Dir& top) {
 
 void check_done_with_little(const Confined& done) {
   CHECK(done.text == "done");
-#ifndef __SANITIZE_ADDRESS__
   CHECK(done.peak_bytes < kMostBytes);
-#endif
 }
 
 void require_walk(bool held, const char* what) {
