@@ -11,6 +11,7 @@
 #include "detect/json_edit.hpp"
 #include "detect/small_file.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 
 namespace drover {
 
@@ -65,9 +66,14 @@ std::vector<std::string> strings_at(const Json& json, const std::string& key) {
 Json parse_object(const std::string& text) {
   if (is_blank(text)) return Json::object();
   json_value_text(text, "");  // its complaint says where
-  Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) throw Error("not JSON: a string in it is not UTF-8");
-  return json;
+  try {
+    // What the user's file has twice the engine takes as it stands last.
+    return parse_json(text, DuplicateKeys::last_counts);
+  } catch (const Error& e) {
+    bool is_json = std::string_view(e.what()) != "is no valid JSON";
+    throw Error(is_json ? std::string("not a configuration: it ") + e.what()
+                        : "not JSON: a string in it is not UTF-8, or a number has no place in a computer");
+  }
 }
 
 void read_settings(EngineConfig& config) {

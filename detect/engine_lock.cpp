@@ -22,13 +22,13 @@ constexpr const char* kFile = "metadata.db";
 std::optional<Fd> open_lock_file(const std::string& data_root) {
   auto root = Dir::try_open(data_root);
   auto volumes = root ? root->try_sub(kFolder) : std::nullopt;
-  return volumes ? volumes->try_open_file(kFile, O_RDONLY | O_NONBLOCK) : std::nullopt;
+  return volumes ? volumes->try_open_regular(kFile) : std::nullopt;
 }
 
 /// As the engine makes them; it takes an empty file for a new database.
 Fd make_lock_file(const std::string& data_root) {
   Dir volumes = Dir::open(data_root).make_path(kFolder, 0701);
-  return volumes.open_file(kFile, O_RDWR | O_CREAT | O_NONBLOCK, 0600);
+  return volumes.open_file(kFile, O_RDWR | O_CREAT | O_EXCL, 0600);
 }
 
 bool lock(const Fd& file, int kind, const std::string& data_root) {

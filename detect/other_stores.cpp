@@ -10,6 +10,7 @@
 #include "detect/podman_config.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 
 namespace drover {
 
@@ -22,18 +23,15 @@ bool is_folder(const std::string& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
-/// Counts the members of a file's top-level array without keeping them.
+/// Counts the objects in a file's top-level array; nothing if it cannot be read as one.
 std::optional<std::uint64_t> count_array(const std::string& folder, const char* file) {
   auto dir = Dir::try_open(folder);
   auto text = dir ? dir->try_read(file) : std::nullopt;
   if (!text) return 0;
-  std::uint64_t count = 0;
-  auto keep = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json&) {
-    if (depth == 1 && event == nlohmann::json::parse_event_t::object_start) ++count;
-    return depth == 0;
-  };
-  auto parsed = nlohmann::json::parse(*text, keep, false);
-  return parsed.is_array() ? std::optional(count) : std::nullopt;
+  auto list = try_parse_json(*text);
+  if (!list || !list->is_array()) return std::nullopt;
+  return static_cast<std::uint64_t>(
+      std::count_if(list->begin(), list->end(), [](const nlohmann::json& item) { return item.is_object(); }));
 }
 
 std::vector<OtherStore> podman() {

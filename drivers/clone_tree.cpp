@@ -9,36 +9,43 @@ namespace drover {
 TransferCount clone_tree(const Dir& from, const Dir& to, bool may_link,
                          const std::function<bool(const std::string& path)>& leave_out) {
   struct Level {
-    Dir from, to;
-    std::string path;
+    TrailDir from, to;
     std::vector<DirEntry> entries;
+    EntryPlacer::Folder folder;
+    std::size_t path;
+    void let_go(const Level&) { from.let_go(), to.let_go(); }
+    void reach_from(const Level& below) { from.reach_from(below.from), to.reach_from(below.to); }
   };
   EntryPlacer placer(to, Marks::none, Marks::none, may_link);
-  std::vector<Level> levels;
-  levels.push_back({from.clone(), to.clone(), "", from.list()});
+  Trail<Level> levels;
+  std::string path;
+  levels.push({TrailDir(from.clone()), TrailDir(to.clone()), from.list(), EntryPlacer::kRoot, 0});
   while (!levels.empty()) {
     Level& level = levels.back();
     if (level.entries.empty()) {
-      set_attributes(level.to, "", level.from.stat(),
-                     content_xattrs(level.from, "", Marks::none, Marks::none), true);
-      levels.pop_back();
+      set_attributes(*level.to, "", level.from->stat(),
+                     content_xattrs(*level.from, "", Marks::none, Marks::none), true);
+      if (level.folder != EntryPlacer::kRoot) placer.leave(level.folder);
+      levels.pop();
       continue;
     }
     std::string name = std::move(level.entries.back().name);
     level.entries.pop_back();
-    std::string path = level.path.empty() ? name : level.path + "/" + name;
+    path.resize(level.path);
+    if (level.path > 0) path += '/';
+    path += name;
     if (leave_out && leave_out(path)) continue;
-    struct stat st = level.from.stat(name);
+    struct stat st = level.from->stat(name);
     if (!S_ISDIR(st.st_mode)) {
-      placer.place(level.from, name, st, level.to, path);
+      placer.place(*level.from, name, st, *level.to, level.folder);
       continue;
     }
-    Dir source = level.from.sub(name);
-    level.to.make_dir(name, 0700);
+    Dir source = level.from->sub(name);
+    level.to->make_dir(name, 0700);
     ++placer.count().directories;
-    Dir target = level.to.sub(name);
     auto entries = source.list();
-    levels.push_back({std::move(source), std::move(target), std::move(path), std::move(entries)});
+    levels.push({TrailDir(std::move(source)), TrailDir(level.to->sub(name)), std::move(entries),
+                 placer.enter(level.folder, name), path.size()});
   }
   return placer.count();
 }

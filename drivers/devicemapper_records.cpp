@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 
 namespace drover {
@@ -23,9 +24,13 @@ constexpr const char* kTransaction = "transaction-metadata";
 std::optional<Json> read_object(const Dir& metadata, const std::string& name) {
   auto text = metadata.try_read(name, kLimit);
   if (!text) return std::nullopt;
-  Json json = Json::parse(*text, nullptr, false);
-  if (!json.is_object()) damaged(metadata, name, "it is no JSON object");
-  return json;
+  try {
+    Json json = parse_ordered_json(*text);
+    if (json.is_object()) return json;
+  } catch (const Error& e) {
+    damaged(metadata, name, std::string("it ") + e.what());
+  }
+  damaged(metadata, name, "it is no JSON object");
 }
 
 std::uint64_t number_in(const Json& json, const char* key, std::uint64_t largest, const Dir& metadata,
@@ -86,8 +91,8 @@ std::vector<LayerId> recorded_layers(const Dir& metadata) {
     if (!is_layer_id(entry.name)) continue;
     // One that cannot be read is reported when the layer is asked for.
     auto text = metadata.try_read(entry.name, kLimit);
-    Json json = text ? Json::parse(*text, nullptr, false) : Json();
-    if (!json.is_object() || !flag_in(json, "deleted")) layers.push_back(entry.name);
+    auto json = text ? try_parse_json(*text) : std::nullopt;
+    if (!json || !json->is_object() || !flag_in(Json(*json), "deleted")) layers.push_back(entry.name);
   }
   return layers;
 }

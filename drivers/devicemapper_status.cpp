@@ -37,7 +37,7 @@ std::optional<PoolSpace> space_of_active_pool(const std::string& name) {
 
 std::optional<PoolSpace> space_in_metadata(const Dir& home) {
   auto files = home.try_sub("devicemapper");
-  auto file = files ? files->try_open_file("metadata") : std::nullopt;
+  auto file = files ? files->try_open_regular("metadata") : std::nullopt;
   if (!file) return std::nullopt;
   ThinMetadata metadata(std::move(*file), files->path_of("metadata"));
   const ThinPoolFacts& pool = metadata.pool();

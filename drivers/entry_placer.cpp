@@ -4,6 +4,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
 #include "drivers/sys/disk.hpp"
@@ -43,10 +45,10 @@ void EntryPlacer::check_holdable(const Dir& from, std::string_view name, const s
 }
 
 void EntryPlacer::place(const Dir& from, std::string_view name, const struct stat& st, const Dir& to,
-                        const std::string& path) {
+                        Folder folder) {
   check_interrupted();
   check_holdable(from, name, st);
-  if (st.st_nlink > 1 && link_to_placed(st, to, name)) return;
+  if (st.st_nlink > 1 && link_to_placed(st, to, folder, name)) return;
   bool carries_marks = false;
   std::vector<Xattr> xattrs = content_xattrs(from, name, from_, to_, &carries_marks);
   // An inode that carries a driver's own marks would take them along.
@@ -54,30 +56,68 @@ void EntryPlacer::place(const Dir& from, std::string_view name, const struct sta
     create(from, name, st, to);
     set_attributes(to, name, st, xattrs, true);
   }
-  if (st.st_nlink > 1) placed_.emplace(std::make_pair(st.st_dev, st.st_ino), path);
+  if (st.st_nlink < 2) return;
+  placed_.insert_or_assign({st.st_dev, st.st_ino}, Placed{folder, std::string(name)});
+  kept_ = std::max(kept_, folder);
 }
 
-std::optional<std::pair<Dir, std::string>> EntryPlacer::first_placed(const struct stat& st) const {
+EntryPlacer::Folder EntryPlacer::enter(Folder above, std::string_view name) {
+  folders_.push_back({above, std::string(name)});
+  return folders_.size() - 1;
+}
+
+void EntryPlacer::leave(Folder folder) {
+  // What was entered later is gone already, or one of those below is needed.
+  if (folder + 1 != folders_.size() || folder <= kept_) return;
+  folders_.pop_back();
+  // The number will be another directory's.
+  if (opened_.first == folder) opened_ = {kRoot, {}};
+}
+
+EntryPlacer::Folder EntryPlacer::folder_at(std::string_view path) {
+  Folder folder = kRoot;
+  while (!path.empty()) {
+    std::size_t cut = std::min(path.find('/'), path.size());
+    folder = enter(folder, path.substr(0, cut));
+    path.remove_prefix(std::min(cut + 1, path.size()));
+  }
+  return folder;
+}
+
+const EntryPlacer::Placed* EntryPlacer::first_placed(const struct stat& st) const {
   auto first = placed_.find({st.st_dev, st.st_ino});
-  if (first == placed_.end()) return std::nullopt;
-  std::size_t cut = first->second.rfind('/');
-  if (cut == std::string::npos) return std::make_pair(root_.clone(), first->second);
-  return std::make_pair(root_.walk(first->second.substr(0, cut)), first->second.substr(cut + 1));
+  return first == placed_.end() ? nullptr : &first->second;
+}
+
+TrailDir EntryPlacer::open(Folder folder) const {
+  // The names of a group often are all in one directory.
+  if (folder == opened_.first && opened_.second.is_open()) return opened_.second;
+  std::vector<Folder> way;
+  for (Folder at = folder; at != kRoot; at = folders_[at].above) way.push_back(at);
+  std::string path;
+  for (auto at = way.rbegin(); at != way.rend(); ++at) path += folders_[*at].name + "/";
+  opened_ = {folder, TrailDir(root_.walk(path))};
+  return opened_.second;
 }
 
 bool EntryPlacer::is_placed(const struct stat& st, const Dir& to, std::string_view name) const {
-  auto first = st.st_nlink > 1 ? first_placed(st) : std::nullopt;
+  const Placed* first = st.st_nlink > 1 ? first_placed(st) : nullptr;
   if (!first) return false;
-  struct stat made = first->first.stat(first->second), there = to.stat(name);
+  struct stat made = open(first->folder)->stat(first->name), there = to.stat(name);
   return made.st_dev == there.st_dev && made.st_ino == there.st_ino;
 }
 
-bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, std::string_view name) {
-  auto first = first_placed(st);
+bool EntryPlacer::link_to_placed(const struct stat& st, const Dir& to, Folder folder, std::string_view name) {
+  const Placed* first = first_placed(st);
   if (!first) return false;
-  if (disk::linkat(first->first.fd(), first->second.c_str(), to.fd(), std::string(name).c_str(), 0) != 0)
-    throw_errno("cannot link `" + to.path_of(name) + "`");
-  return true;
+  TrailDir other = first->folder == folder ? TrailDir() : open(first->folder);
+  const Dir& in = other.is_open() ? *other : to;
+  if (disk::linkat(in.fd(), first->name.c_str(), to.fd(), std::string(name).c_str(), 0) == 0) return true;
+  if (errno == EMLINK)
+    throw Error("cannot link `" + to.path_of(name) + "`: one file has more names (" +
+                    std::to_string(st.st_nlink) + ") than the target's filesystem can give it",
+                "choose a filesystem with a higher limit (xfs), or remove some of the names");
+  throw_errno("cannot link `" + to.path_of(name) + "`");
 }
 
 bool EntryPlacer::try_link(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
@@ -96,7 +136,7 @@ bool EntryPlacer::try_link(const Dir& from, std::string_view name, const struct 
 
 void EntryPlacer::create(const Dir& from, std::string_view name, const struct stat& st, const Dir& to) {
   if (S_ISREG(st.st_mode)) {
-    Fd source = from.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+    Fd source = from.open_regular(name, O_RDONLY | O_NOATIME);
     struct stat opened;
     if (::fstat(source.get(), &opened) != 0 || opened.st_ino != st.st_ino || opened.st_dev != st.st_dev)
       throw Error("`" + from.path_of(name) + "` changed while it was read",

@@ -4,9 +4,10 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "drivers/marks.hpp"
-#include "drivers/sys/dir.hpp"
+#include "drivers/sys/trail.hpp"
 
 namespace drover {
 
@@ -22,15 +23,25 @@ struct TransferCount {
 /// both layers are immutable, else a reflink, else a copy. Hard links among the layer's own entries are kept.
 class EntryPlacer {
  public:
+  /// A directory of the tree that is being made, by number.
+  using Folder = std::size_t;
+  static constexpr Folder kRoot = 0;
+
   /// `root` must outlive this. `may_link`: both layers are immutable, so that they may share inodes.
   EntryPlacer(const Dir& root, Marks from, Marks to, bool may_link)
       : root_(root), from_(from), to_(to), may_link_(may_link) {}
 
-  /// Puts the non-directory `name` of `from` into `to` under the same name. `path` is where that is, from the
-  /// root. It must not exist there: EEXIST (a SystemError) otherwise. Throws Error for what the target driver
-  /// cannot hold.
-  void place(const Dir& from, std::string_view name, const struct stat&, const Dir& to,
-             const std::string& path);
+  /// Puts the non-directory `name` of `from` into `to`, which is `folder`, under the same name. It must not
+  /// exist there: EEXIST (a SystemError) otherwise. Throws Error for what the target driver cannot hold.
+  void place(const Dir& from, std::string_view name, const struct stat&, const Dir& to, Folder folder);
+
+  /// The number of the directory `name` in another one. Only the directories in which a member of a hard-link
+  /// group lies, and those above them, are kept in memory behind leave().
+  Folder enter(Folder above, std::string_view name);
+  /// Of directories that were entered and not left the last one.
+  void leave(Folder);
+  /// By its path from the root. It need not be left.
+  Folder folder_at(std::string_view path);
 
   /// Whether `name` in `to` is already what place() would make of an entry that has other names too.
   bool is_placed(const struct stat&, const Dir& to, std::string_view name) const;
@@ -44,17 +55,29 @@ class EntryPlacer {
 
  private:
   bool try_link(const Dir& from, std::string_view name, const struct stat&, const Dir& to);
-  /// The first of an inode's names in the layer that is being made: the directory that holds it, and the
-  /// name.
-  std::optional<std::pair<Dir, std::string>> first_placed(const struct stat&) const;
-  bool link_to_placed(const struct stat&, const Dir& to, std::string_view name);
+  struct Placed {
+    Folder folder;
+    std::string name;
+  };
+  /// The first of an inode's names in the layer that is being made.
+  const Placed* first_placed(const struct stat&) const;
+  TrailDir open(Folder) const;
+  bool link_to_placed(const struct stat&, const Dir& to, Folder folder, std::string_view name);
   void create(const Dir& from, std::string_view name, const struct stat&, const Dir& to);
 
   const Dir& root_;
   Marks from_, to_;
   bool may_link_;
-  std::map<std::pair<dev_t, ino_t>, std::string>
-      placed_;  // members of hard-link groups: where the first one is
+  // Where directories are, told by what is above: a path each would be as many bytes as the square of the
+  // depth.
+  struct FolderName {
+    Folder above;
+    std::string name;
+  };
+  std::vector<FolderName> folders_{{kRoot, ""}};
+  Folder kept_ = kRoot;                               ///< the last of them that is needed behind leave()
+  std::map<std::pair<dev_t, ino_t>, Placed> placed_;  ///< members of hard-link groups: where the first one is
+  mutable std::pair<Folder, TrailDir> opened_{kRoot, {}};  ///< the last one that was
   TransferCount count_;
 };
 

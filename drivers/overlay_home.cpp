@@ -10,6 +10,7 @@
 #include "drivers/homes.hpp"
 #include "drivers/remarks.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -69,7 +70,8 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
     std::string item = lower->substr(at, cut - at);
     at = cut + 1;
     if (!item.starts_with("l/") || !is_link(item.substr(2)))
-      throw Error("`" + layer.path_of("lower") + "` is damaged: `" + item + "` is no link of a layer");
+      throw Error("`" + layer.path_of("lower") + "` is damaged: `" + printable(item.substr(0, 80)) +
+                  "` is no link of a layer");
     std::string target = links.read_link(item.substr(2));
     constexpr std::string_view kBefore = "../", kAfter = "/diff";
     std::string below = target.size() > kBefore.size() + kAfter.size() && target.starts_with(kBefore) &&
@@ -77,7 +79,8 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
                             ? target.substr(kBefore.size(), target.size() - kBefore.size() - kAfter.size())
                             : "";
     if (!is_layer_id(below))
-      throw Error("`" + links.path_of(item.substr(2)) + "` is damaged: it leads to `" + target + "`");
+      throw Error("`" + links.path_of(item.substr(2)) + "` is damaged: it leads to `" +
+                  printable(shortened_path(target)) + "`");
     if (std::find(stack.begin(), stack.end(), below) != stack.end())
       throw Error("`" + layer.path_of("lower") + "` is damaged: layer " + below + " stands on itself");
     stack.push_back(below);

@@ -2,34 +2,54 @@
 
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/printable.hpp"
+#include "drivers/sys/trail.hpp"
 
 namespace drover {
 
 namespace {
 constexpr std::size_t kNamed = 3;
 
-struct Place {
-  Dir dir;
-  std::string path;  ///< from the layer's root, with a slash at its end
+/// A directory of the layer, and the names in it that are still to be looked at.
+struct RemarksLevel {
+  TrailDir dir;
+  std::vector<std::string> names;
+  std::size_t path;  ///< how much of the path, from the layer's root and with a slash at its end, is its own
+  void let_go(const RemarksLevel&) { dir.let_go(); }
+  void reach_from(const RemarksLevel& below) { dir.reach_from(below.dir); }
 };
 }  // namespace
 
 std::vector<std::string> remarks_on_hidden(Marks marks, const Dir& layer, std::string_view driver) {
   std::size_t count = 0;
   std::string named;
-  std::vector<Place> places;
-  places.push_back({layer.clone(), ""});
-  while (!places.empty()) {
+  std::string path;
+  Trail<RemarksLevel> levels;
+  auto enter = [&](Dir dir) {
+    for (const std::string& name : present_and_hidden(marks, dir))
+      if (++count <= kNamed)
+        named += (count > 1 ? ", `" : "`") + printable(shortened_path(path + name)) + "`";
+    Opacity inside = opacity(marks, dir);
+    std::vector<std::string> names;
+    for (DirEntry& entry : dir.list())
+      if (decode(marks, dir, entry, inside).role == EntryRole::content)
+        names.push_back(std::move(entry.name));
+    levels.push({TrailDir(std::move(dir)), std::move(names), path.size()});
+  };
+  enter(layer.clone());
+  while (!levels.empty()) {
     check_interrupted();
-    Place place = std::move(places.back());
-    places.pop_back();
-    for (const std::string& name : present_and_hidden(marks, place.dir))
-      if (++count <= kNamed) named += (count > 1 ? ", `" : "`") + printable(place.path + name) + "`";
-    Opacity inside = opacity(marks, place.dir);
-    for (const DirEntry& entry : place.dir.list())
-      if (decode(marks, place.dir, entry, inside).role == EntryRole::content)
-        if (auto below = place.dir.try_sub(entry.name))
-          places.push_back({std::move(*below), place.path + entry.name + "/"});
+    RemarksLevel& level = levels.back();
+    if (level.names.empty()) {
+      levels.pop();
+      continue;
+    }
+    std::string name = std::move(level.names.back());
+    level.names.pop_back();
+    auto below = level.dir->try_sub(name);
+    if (!below) continue;
+    path.resize(level.path);
+    path += name + "/";
+    enter(std::move(*below));
   }
   if (count == 0) return {};
   if (count > kNamed) named += " and " + std::to_string(count - kNamed) + " more";

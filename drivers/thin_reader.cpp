@@ -92,7 +92,7 @@ ThinPool::Place open_pool_part(const std::string& home, const std::string& devic
                   "name the pool as the engine that made it did, in daemon.json: \"storage-opts\": "
                   "[\"dm.thinpooldev=/dev/mapper/NAME\"] (dmsetup ls --target thin-pool)");
     Dir files = above.sub("devicemapper");
-    return {files.open_file(name, flags), files.path_of(name)};
+    return {files.open_regular(name, flags), files.path_of(name)};
   }
   Fd file(::open(device.c_str(), flags | O_CLOEXEC));
   if (!file) throw_errno("cannot open `" + device + "`");

@@ -1,6 +1,7 @@
 #include "drivers/view.hpp"
 
 #include <dirent.h>
+#include <limits.h>
 #include <linux/openat2.h>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ std::optional<Fd> open_if_regular(const Fd& path) {
 
 bool ViewDir::add(unsigned layer, Dir dir) {
   Opacity o = opacity(marks_, dir);
-  parts_.push_back({layer, std::move(dir), o});
+  parts_.push_back({layer, TrailDir(std::move(dir)), o});
   return o != Opacity::opaque;
 }
 
@@ -37,12 +38,12 @@ std::vector<ViewEntry> ViewDir::entries() const {
   bool single = parts_.size() == 1;
   for (const Part& part : parts_) {
     std::vector<std::string> hidden;
-    for (DirEntry& entry : part.dir.list()) {
+    for (DirEntry& entry : part.dir->list()) {
       if (marks_ == Marks::none) {
         shown.push_back({std::move(entry.name), part.layer});
         continue;
       }
-      DecodedEntry decoded = decode(marks_, part.dir, entry, part.opacity);
+      DecodedEntry decoded = decode(marks_, *part.dir, entry, part.opacity);
       if (decoded.role == EntryRole::whiteout) hidden.push_back(std::move(decoded.hides));
       if (decoded.role != EntryRole::content) continue;
       if (single)
@@ -59,19 +60,19 @@ std::vector<ViewEntry> ViewDir::entries() const {
 
 std::optional<ViewEntry> ViewDir::find(std::string_view name) const {
   for (const Part& part : parts_) {
-    if (auto st = part.dir.try_stat(name)) {
+    if (auto st = part.dir->try_stat(name)) {
       DirEntry entry{std::string(name), static_cast<unsigned char>(IFTODT(st->st_mode)), st->st_ino};
-      if (decode(marks_, part.dir, entry, part.opacity).role != EntryRole::content) return std::nullopt;
+      if (decode(marks_, *part.dir, entry, part.opacity).role != EntryRole::content) return std::nullopt;
       return ViewEntry{entry.name, part.layer};
     }
-    if (has_named_whiteout(marks_, part.dir, name)) return std::nullopt;
+    if (has_named_whiteout(marks_, *part.dir, name)) return std::nullopt;
   }
   return std::nullopt;
 }
 
 const Dir& ViewDir::holder(const ViewEntry& entry) const {
   for (const Part& part : parts_)
-    if (part.layer == entry.layer) return part.dir;
+    if (part.layer == entry.layer) return *part.dir;
   throw Error("`" + entry.name + "` is not of `" + top().path() + "`");
 }
 
@@ -79,21 +80,33 @@ ViewDir ViewDir::sub(const ViewEntry& entry) const {
   ViewDir child(marks_);
   for (const Part& part : parts_) {
     if (part.layer < entry.layer) continue;
-    if (auto st = part.dir.try_stat(entry.name)) {
+    if (auto st = part.dir->try_stat(entry.name)) {
       // Anything but a directory, a whiteout included, hides what is below.
       if (!S_ISDIR(st->st_mode)) break;
-      if (!child.add(part.layer, part.dir.sub(entry.name))) break;
+      if (!child.add(part.layer, part.dir->sub(entry.name))) break;
     }
-    if (has_named_whiteout(marks_, part.dir, entry.name)) break;
+    if (has_named_whiteout(marks_, *part.dir, entry.name)) break;
   }
   if (child.parts_.empty()) throw_errno("cannot open `" + holder(entry).path_of(entry.name) + "`", ENOTDIR);
   return child;
 }
 
-ViewDir ViewDir::clone() const {
-  ViewDir copy(marks_);
-  for (const Part& part : parts_) copy.parts_.push_back({part.layer, part.dir.clone(), part.opacity});
-  return copy;
+const ViewDir::Part* ViewDir::part_of(unsigned layer) const {
+  // Sorted by layer.
+  auto at = std::lower_bound(parts_.begin(), parts_.end(), layer,
+                             [](const Part& part, unsigned wanted) { return part.layer < wanted; });
+  return at != parts_.end() && at->layer == layer ? &*at : nullptr;
+}
+
+void ViewDir::let_go(const ViewDir& below) {
+  for (Part& part : parts_)
+    if (below.part_of(part.layer)) part.dir.let_go();
+}
+
+void ViewDir::reach_from(const ViewDir& below) {
+  for (Part& part : parts_)
+    if (const Part* from = part.dir.is_open() ? nullptr : below.part_of(part.layer))
+      part.dir.reach_from(from->dir);
 }
 
 View::View(const Driver& driver, const LayerId& id) : marks_(driver.marks()) {
@@ -117,8 +130,14 @@ std::optional<Fd> View::open(const std::string& path) const {
   Fd own(open_beneath(top.fd(), path.c_str(), O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
   if (auto fd = open_if_regular(own)) return fd;
 
-  std::vector<ViewDir> at;  // from the root to where we are: ".." goes back
-  at.push_back(root());
+  if (path.size() >= PATH_MAX) return std::nullopt;  // as the kernel has it, whatever the path names
+  struct Level {
+    ViewDir dir;
+    void let_go(const Level& below) { dir.let_go(below.dir); }
+    void reach_from(const Level& below) { dir.reach_from(below.dir); }
+  };
+  ViewTrail<Level> at;  // from the root to where we are: ".." goes back
+  at.push({root()});
   std::string rest = path;
   for (int symlinks = 0; !rest.empty();) {
     std::size_t cut = std::min(rest.find('/'), rest.size());
@@ -126,21 +145,24 @@ std::optional<Fd> View::open(const std::string& path) const {
     rest.erase(0, std::min(cut + 1, rest.size()));
     if (name.empty() || name == ".") continue;
     if (name == "..") {
-      if (at.size() > 1) at.pop_back();
+      if (at.size() > 1) at.pop();
       continue;
     }
     if (name.size() > NAME_MAX) return std::nullopt;
-    auto entry = at.back().find(name);
+    auto entry = at.back().dir.find(name);
     if (!entry) return std::nullopt;
-    const Dir& holder = at.back().holder(*entry);
+    const Dir& holder = at.back().dir.holder(*entry);
     struct stat st = holder.stat(name);
     if (S_ISLNK(st.st_mode)) {
       if (++symlinks > kMostSymlinks) return std::nullopt;
       std::string target = holder.read_link(name);
-      if (target.starts_with('/')) at.erase(at.begin() + 1, at.end());
+      if (target.starts_with('/')) {
+        at.clear();
+        at.push({root()});
+      }
       rest = target + "/" + rest;
     } else if (S_ISDIR(st.st_mode)) {
-      at.push_back(at.back().sub(*entry));
+      at.push({at.back().dir.sub(*entry)});
     } else if (rest.find_first_not_of('/') == std::string::npos) {
       return open_if_regular(holder.open_file(name, O_PATH));
     } else {

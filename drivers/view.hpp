@@ -7,7 +7,7 @@
 
 #include "drivers/driver.hpp"
 #include "drivers/marks.hpp"
-#include "drivers/sys/dir.hpp"
+#include "drivers/sys/trail.hpp"
 
 namespace drover {
 
@@ -22,7 +22,7 @@ struct ViewEntry {
 class ViewDir {
  public:
   /// Its own attributes are those of the top part.
-  const Dir& top() const { return parts_.front().dir; }
+  const Dir& top() const { return *parts_.front().dir; }
   unsigned top_layer() const { return parts_.front().layer; }
   /// Everything that shows here, sorted by name (bytes).
   std::vector<ViewEntry> entries() const;
@@ -32,20 +32,30 @@ class ViewDir {
   const Dir& holder(const ViewEntry&) const;
   /// The directory of this name; the entry must be one.
   ViewDir sub(const ViewEntry&) const;
-  ViewDir clone() const;
+  ViewDir clone() const { return *this; }  ///< the handles are shared
+
+  /// For a Trail; `below` is a directory in this one. What it has no part of stays open: that happens once
+  /// for each layer on the way down.
+  void let_go(const ViewDir& below);
+  void reach_from(const ViewDir& below);
 
  private:
   friend class View;
   struct Part {
     unsigned layer;
-    Dir dir;
+    TrailDir dir;
     Opacity opacity;
   };
+  const Part* part_of(unsigned layer) const;
   explicit ViewDir(Marks marks) : marks_(marks) {}
   bool add(unsigned layer, Dir dir);  // false: nothing below shows
   Marks marks_;
   std::vector<Part> parts_;
 };
+
+/// Levels of a walk through views: each may have a handle for each layer of the stack.
+template <class Level>
+using ViewTrail = Trail<Level, 2>;
 
 /// What a stack of layers shows when it is mounted, worked out from the layers' own files: no mount is made,
 /// and any driver's marks are read on any kernel. A tree is a stack of one layer without marks.

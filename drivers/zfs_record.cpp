@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/zfs_command.hpp"
 
 namespace drover {
@@ -25,10 +26,11 @@ bool is_work_name(std::string_view text) {
 }
 
 std::optional<ZfsRecord> parse(const std::string& text) {
-  Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
-  Json parent = json.value("parent", Json()), work = json.value("work", Json()),
-       layers = json.value("layers", Json());
+  auto parsed = try_parse_json(text);
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  const nlohmann::json& json = *parsed;
+  nlohmann::json parent = json.value("parent", nlohmann::json()), work = json.value("work", nlohmann::json()),
+                 layers = json.value("layers", nlohmann::json());
   if (!parent.is_string() || !work.is_string() || !layers.is_object()) return std::nullopt;
   ZfsRecord record{parent.get<std::string>(), work.get<std::string>(), {}};
   if (!is_dataset_name(record.parent) || (!record.work.empty() && !is_work_name(record.work)))

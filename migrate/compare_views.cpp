@@ -95,7 +95,8 @@ class Comparison : public PairVisitor {
   bool left_out(const std::string& path) const { return leave_out_ && leave_out_(path); }
   void differ(const std::string& path, const std::string& what) {
     ++result.count;
-    if (result.first.size() < kNamed) result.first.push_back("`" + printable(path) + "`: " + what);
+    if (result.first.size() < kNamed)
+      result.first.push_back("`" + printable(shortened_path(path)) + "`: " + what);
   }
 
   std::vector<Xattr> own_xattrs(const Dir& dir, std::string_view name) const {
@@ -114,8 +115,8 @@ class Comparison : public PairVisitor {
   }
 
   bool content_alike(const PairEntry& a, const PairEntry& b) {
-    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
-    Fd fa = a.holder().open_file(a.entry.name, kFlags), fb = b.holder().open_file(b.entry.name, kFlags);
+    constexpr int kFlags = O_RDONLY | O_NOATIME;
+    Fd fa = a.holder().open_regular(a.entry.name, kFlags), fb = b.holder().open_regular(b.entry.name, kFlags);
     result.compared_bytes += static_cast<std::uint64_t>(a.st.st_size);
     return same_content(fa.get(), fb.get(), b.holder().path_of(b.entry.name).c_str());
   }

@@ -8,6 +8,7 @@
 
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 
 namespace drover {
 
@@ -43,7 +44,7 @@ std::string_view complete_lines(std::string_view text) {
 }
 
 void read_line(std::string_view text, std::size_t number, JournalContent& content) {
-  auto line = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json line = try_parse_json(text).value_or(nlohmann::json());
   auto field = [&](const char* key) -> std::string {
     return line.is_object() && line.contains(key) && line[key].is_string() ? line[key].get<std::string>()
                                                                            : "";
@@ -79,7 +80,8 @@ std::string_view state_name(MigrationState state) {
 
 Journal Journal::open(const Dir& folder) {
   auto text = folder.try_read(kName, kLargest);
-  Fd fd = folder.open_file(kName, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  auto old = folder.try_open_regular(kName, O_WRONLY | O_APPEND);
+  Fd fd = old ? std::move(*old) : folder.open_file(kName, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600);
   if (text) {
     std::size_t whole = complete_lines(*text).size();
     if (whole != text->size() && disk::ftruncate(fd.get(), static_cast<off_t>(whole)) != 0)

@@ -57,23 +57,28 @@ class ContentSink : public ChangeSink {
     if (directory.name.empty()) {
       if (below_) level.below = below_->root();
     } else {
-      level.path = path_of(directory.name);
+      std::string path = path_of(directory.name);
       if (is_new_directory(directory.st)) ++content_.directories;
-      level.below = directory_below(directory.name, level.path);
+      level.below = directory_below(directory.name, path);
+      path_ = std::move(path);
     }
     if (hides_past && level.below) {
-      note_opaque(*level.below, level.path);
+      note_opaque(*level.below, path_);
       level.below.reset();
     }
-    levels_.push_back(std::move(level));
+    level.path = path_.size();
+    levels_.push(std::move(level));
   }
 
-  void leave() override { levels_.pop_back(); }
+  void leave() override {
+    levels_.pop();
+    path_.resize(levels_.empty() ? 0 : levels_.back().path);
+  }
 
   void put(const Node& entry) override {
     std::string path = path_of(entry.name);
     bool linked = entry.st.st_nlink > 1;
-    if (linked && !linked_names_.insert(path).second) return;  // told already
+    if (linked && !linked_names_.insert(fingerprint(path)).second) return;  // told already
     std::uint64_t bytes = length_of(entry.st);
     ++content_.files;
     if (!linked || linked_.insert({entry.st.st_dev, entry.st.st_ino}).second) content_.bytes += bytes;
@@ -106,14 +111,24 @@ class ContentSink : public ChangeSink {
 
  private:
   struct Level {
-    std::string path;
+    std::size_t path = 0;          ///< how much of path_ is this directory's
     std::optional<ViewDir> below;  ///< what the layers below show in this directory; none: nothing
+    void let_go(const Level& next) {
+      if (below && next.below) below->let_go(*next.below);
+    }
+    void reach_from(const Level& next) {
+      if (below && next.below) below->reach_from(*next.below);
+    }
   };
+  /// A path in as many bytes as a number: names may be as long as a tree is deep.
+  using Fingerprint = std::pair<std::size_t, std::size_t>;
+  static Fingerprint fingerprint(const std::string& path) {
+    return {std::hash<std::string>()(path), path.size()};
+  }
 
   const ViewDir* below() const { return levels_.back().below ? &*levels_.back().below : nullptr; }
   std::string path_of(std::string_view name) const {
-    const std::string& above = levels_.back().path;
-    return above.empty() ? std::string(name) : above + "/" + std::string(name);
+    return path_.empty() ? std::string(name) : path_ + "/" + std::string(name);
   }
   bool is_new_directory(const struct stat& st) { return directories_.insert({st.st_dev, st.st_ino}).second; }
 
@@ -129,7 +144,8 @@ class ContentSink : public ChangeSink {
 
   void note_hidden(const ViewDir& in, const ViewEntry& entry, const struct stat& st, const std::string& path,
                    HiddenEntry::How how) {
-    if (how == HiddenEntry::How::replaced && !replaced_.insert(path).second) return;  // told already
+    if (how == HiddenEntry::How::replaced && !replaced_.insert(fingerprint(path)).second)
+      return;  // told already
     Adder sum;
     sum.add(st);
     if (S_ISDIR(st.st_mode)) walk_pair(in.sub(entry), nullptr, sum);
@@ -148,8 +164,8 @@ class ContentSink : public ChangeSink {
     std::uint64_t most = bytes / kContentBlock / kSmallShare;
     std::uint64_t cut_off = bytes_below > bytes ? (bytes_below - bytes) / kContentBlock : 0;
     if (cut_off > most) return;
-    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
-    Fd now = entry.at.open_file(entry.name, kFlags), past = holder.open_file(entry.name, kFlags);
+    constexpr int kFlags = O_RDONLY | O_NOATIME;
+    Fd now = entry.at.open_regular(entry.name, kFlags), past = holder.open_regular(entry.name, kFlags);
     std::uint64_t changed =
         cut_off + differing_blocks(now.get(), past.get(), most, entry.at.path_of(entry.name).c_str());
     if (changed <= most) content_.small_writes.add({path, bytes, changed * kContentBlock});
@@ -158,9 +174,10 @@ class ContentSink : public ChangeSink {
   const View* below_;
   const ContentQuestion& question_;
   LayerContent& content_;
-  std::vector<Level> levels_;
+  ViewTrail<Level> levels_;
+  std::string path_;
   std::set<Inode> directories_, linked_;
-  std::unordered_set<std::string> linked_names_, replaced_;
+  std::set<Fingerprint> linked_names_, replaced_;
 };
 
 /// Whether the layer's own files are the changes to its parent.

@@ -9,35 +9,36 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
   auto xattrs = content_xattrs(node.at, node.name, placer_.from_marks(), placer_.to_marks());
   if (node.name.empty()) {
     enter_root(root_, hides_past);
-    levels_.push_back({root_.clone(), "", node.st, std::move(xattrs), false, hides_past});
+    levels_.push(
+        {TrailDir(root_.clone()), EntryPlacer::kRoot, node.st, std::move(xattrs), false, hides_past});
     return;
   }
   placer_.check_holdable(node.at, node.name, node.st);
   const Level& above = levels_.back();
   bool fresh = false;
-  Dir dir = open_directory(above.dir, node.name, hides_past, fresh);
-  std::string path = above.path.empty() ? std::string(node.name) : above.path + "/" + std::string(node.name);
+  Dir dir = open_directory(*above.dir, node.name, hides_past, fresh);
+  EntryPlacer::Folder folder = placer_.enter(above.folder, node.name);
   bool hidden = hides_past || above.past_hidden;
-  levels_.push_back({std::move(dir), std::move(path), node.st, std::move(xattrs), fresh, hidden});
+  levels_.push({TrailDir(std::move(dir)), folder, node.st, std::move(xattrs), fresh, hidden});
   ++placer_.count().directories;
 }
 
 void LayerWriter::leave() {
   const Level& level = levels_.back();
   // What a delta's directory carries by now may include a mark of ours: it is not to be cleaned.
-  set_attributes(level.dir, "", level.st, level.xattrs, level.fresh || !starts_with_attributes());
-  levels_.pop_back();
+  set_attributes(*level.dir, "", level.st, level.xattrs, level.fresh || !starts_with_attributes());
+  if (level.folder != EntryPlacer::kRoot) placer_.leave(level.folder);
+  levels_.pop();
 }
 
 void LayerWriter::put(const Node& node) {
   const Level& level = levels_.back();
-  std::string path = level.path.empty() ? std::string(node.name) : level.path + "/" + std::string(node.name);
-  if (level.dir.exists(node.name)) {
+  if (level.dir->exists(node.name)) {
     // Told a second time: to clear it away could be to lose the one that the others are linked to.
-    if (placer_.is_placed(node.st, level.dir, node.name)) return;
-    clear_way(level.dir, node.name);
+    if (placer_.is_placed(node.st, *level.dir, node.name)) return;
+    clear_way(*level.dir, node.name);
   }
-  placer_.place(node.at, node.name, node.st, level.dir, path);
+  placer_.place(node.at, node.name, node.st, *level.dir, level.folder);
 }
 
 void LayerWriter::remove(std::string_view name) {
@@ -45,7 +46,7 @@ void LayerWriter::remove(std::string_view name) {
   // whiteouts in merged directories only, would list the name and find nothing behind it.
   if (levels_.back().past_hidden) return;
   ++placer_.count().hidden;
-  hide_name(levels_.back().dir, name);
+  hide_name(*levels_.back().dir, name);
 }
 
 void DeltaWriter::enter_root(const Dir& root, bool hides_past) {

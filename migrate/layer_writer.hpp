@@ -34,16 +34,18 @@ class LayerWriter : public ChangeSink {
 
  private:
   struct Level {
-    Dir dir;
-    std::string path;
+    TrailDir dir;
+    EntryPlacer::Folder folder;
     struct stat st;
     std::vector<Xattr> xattrs;
     bool fresh;
     bool past_hidden;  ///< nothing of what the parent has here shows
+    void let_go(const Level&) { dir.let_go(); }
+    void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
   const Dir& root_;
   EntryPlacer placer_;
-  std::vector<Level> levels_;
+  Trail<Level> levels_;
 };
 
 /// Writes a delta: entries as they come, marks for what is gone.

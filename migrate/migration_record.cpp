@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 
 namespace drover {
@@ -65,7 +66,7 @@ std::string record_text(const MigrationRecord& record, bool is_pointer) {
 }
 
 MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = parse_ordered_json(text);
   auto string_at = [&](const char* key) -> std::string {
     auto found = json.find(key);
     return found != json.end() && found->is_string() ? found->get<std::string>() : "";

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 
-#include <deque>
 #include <map>
 #include <set>
 
@@ -21,30 +20,49 @@ class LazyDirectories {
  public:
   explicit LazyDirectories(ChangeSink& sink) : sink_(sink) {}
 
-  void descend(const Dir& at, std::string_view name, const struct stat& st, bool hides_past) {
-    levels_.push_back({at.clone(), std::string(name), st, hides_past, false});
+  /// The root of the view: what entry() says of it is not used.
+  void start(const ViewDir& root) { levels_.push({root, {}, root.top().stat(), true, false, false}); }
+  void descend(const PairEntry& into, bool hides_past) {
+    levels_.push({into.in, into.entry, into.st, false, hides_past, false});
   }
   void enter_all() {
-    for (Level& level : levels_) {
-      if (level.entered) continue;
-      sink_.enter({level.at, level.name, level.st}, level.hides_past);
+    std::size_t from = levels_.size();
+    while (from > 0 && !levels_[from - 1].entered) --from;
+    if (from == levels_.size()) return;
+    // Up to the first that is to be told, and down again from there: what lies above may have been let go.
+    ViewDir at = levels_.back().in;
+    for (std::size_t i = levels_.size() - 1; i > from; --i) {
+      ViewDir above = levels_[i - 1].in;
+      above.reach_from(at);
+      at = std::move(above);
+    }
+    for (std::size_t i = from; i < levels_.size(); ++i) {
+      Level& level = levels_[i];
+      const Dir& holder = level.is_root ? at.top() : at.holder(level.entry);
+      sink_.enter({holder, level.entry.name, level.st}, level.hides_past);
       level.entered = true;
+      if (!level.is_root && i + 1 < levels_.size()) at = at.sub(level.entry);
     }
   }
   void leave() {
     if (levels_.back().entered) sink_.leave();
-    levels_.pop_back();
+    levels_.pop();
   }
 
  private:
   struct Level {
-    Dir at;
-    std::string name;
+    ViewDir in;  ///< the directory that holds it; the root itself for the root
+    ViewEntry entry;
     struct stat st;
-    bool hides_past, entered;
+    bool is_root, hides_past, entered;
+    // The root is no directory in itself.
+    void let_go(const Level& below) {
+      if (!is_root) in.let_go(below.in);
+    }
+    void reach_from(const Level& below) { in.reach_from(below.in); }
   };
   ChangeSink& sink_;
-  std::deque<Level> levels_;
+  ViewTrail<Level> levels_;
 };
 
 /// Names of one inode: how many the view has, and how many of them were put.
@@ -57,8 +75,8 @@ class ViewReader : public PairVisitor {
   ViewReader(const ViewComparison& comparison, ChangeSink& sink)
       : comparison_(comparison), sink_(sink), directories_(sink) {}
 
-  void start(const Dir& root) {
-    directories_.descend(root, "", root.stat(), false);
+  void start(const ViewDir& root) {
+    directories_.start(root);
     directories_.enter_all();
   }
 
@@ -69,7 +87,7 @@ class ViewReader : public PairVisitor {
     bool recorded = comparison_.recorded && comparison_.recorded(path);
     if (S_ISDIR(now.st.st_mode)) {
       bool was_directory = S_ISDIR(past.st.st_mode);
-      directories_.descend(now.holder(), now.entry.name, now.st, !was_directory);
+      directories_.descend(now, !was_directory);
       if (recorded || !was_directory || !same_attributes(now.st, past.st) || !same_xattrs(now, past))
         directories_.enter_all();
       return true;
@@ -82,7 +100,7 @@ class ViewReader : public PairVisitor {
   bool only_first(const PairEntry& now, const std::string&) override {
     now_groups_.group_of(now.st, ++step_);
     if (!S_ISDIR(now.st.st_mode)) return put(now);
-    directories_.descend(now.holder(), now.entry.name, now.st, false);
+    directories_.descend(now, false);
     directories_.enter_all();
     return true;
   }
@@ -132,9 +150,9 @@ class ViewReader : public PairVisitor {
       return true;
     if (!same_xattrs(now, past)) return true;
     if (!comparison_.content || !S_ISREG(now.st.st_mode)) return false;
-    constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOATIME;
-    Fd a = now.holder().open_file(now.entry.name, kFlags),
-       b = past.holder().open_file(past.entry.name, kFlags);
+    constexpr int kFlags = O_RDONLY | O_NOATIME;
+    Fd a = now.holder().open_regular(now.entry.name, kFlags),
+       b = past.holder().open_regular(past.entry.name, kFlags);
     return !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
   }
 
@@ -152,12 +170,12 @@ class GroupReader : public PairVisitor {
   GroupReader(const std::set<Inode>& inodes, ChangeSink& sink)
       : inodes_(inodes), sink_(sink), directories_(sink) {}
 
-  void start(const Dir& root) { directories_.descend(root, "", root.stat(), false); }
+  void start(const ViewDir& root) { directories_.start(root); }
   bool both(const PairEntry&, const PairEntry&, const std::string&) override { return false; }
   bool only_second(const PairEntry&, const std::string&) override { return false; }
   bool only_first(const PairEntry& now, const std::string&) override {
     if (S_ISDIR(now.st.st_mode)) {
-      directories_.descend(now.holder(), now.entry.name, now.st, false);
+      directories_.descend(now, false);
       return true;
     }
     if (inodes_.contains({now.st.st_dev, now.st.st_ino})) {
@@ -181,11 +199,11 @@ void read_views(const View& layer, const View* past, const ViewComparison& compa
   std::optional<ViewDir> before;
   if (past) before = past->root();
   ViewReader reader(comparison, sink);
-  reader.start(now.top());
+  reader.start(now);
   walk_pair(now, before ? &*before : nullptr, reader);
   if (std::set<Inode> torn = reader.torn_groups(); !torn.empty()) {
     GroupReader rest(torn, sink);
-    rest.start(now.top());
+    rest.start(now);
     walk_pair(now, nullptr, rest);
   }
 }

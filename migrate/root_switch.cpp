@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 
 namespace drover {
@@ -31,8 +32,8 @@ std::vector<std::string> entry_facts(const Dir& root) {
 
 nlohmann::json kept_facts(const Dir& kept) {
   auto text = kept.try_read(kOldRoot);
-  auto facts = nlohmann::json::parse(text.value_or("{}"), nullptr, false);
-  return facts.is_object() ? facts : nlohmann::json::object();
+  auto facts = try_parse_json(text.value_or("{}"));
+  return facts && facts->is_object() ? *facts : nlohmann::json::object();
 }
 
 }  // namespace

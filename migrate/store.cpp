@@ -74,7 +74,7 @@ std::optional<Fd> open_tar_split(const Dir& data_root, DriverKind driver, const 
   if (dir) dir = store::records_dir(*dir, "sha256");
   if (dir) dir = dir->try_sub(chain_id);
   // A fifo in its place must not block; that it holds no gzip data shows when it is read.
-  return dir ? dir->try_open_file("tar-split.json.gz", O_RDONLY | O_NONBLOCK) : std::nullopt;
+  return dir ? dir->try_open_regular("tar-split.json.gz") : std::nullopt;
 }
 
 }  // namespace drover

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/symlink.hpp"
 #include "migrate/store_parts.hpp"
 
@@ -29,11 +31,24 @@ json object_of(const RecordFile& file) {
   return object;
 }
 
+void require_one_spelling_of(const std::string& key) {
+  auto lower = [](std::string text) {
+    for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    return text;
+  };
+  bool plain = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
+  for (const char* known : {"ID", "Name", "Driver", "Image", "State", "Config", "MountPoints", "HostnamePath",
+                            "HostsPath", "ResolvConfPath", "LogPath", "ShmPath", "NetworkSettings"})
+    if (!plain || (key != known && lower(key) == lower(known)))
+      throw Error("has the key `" + printable(key.substr(0, 80)) + "`, which no engine writes");
+}
+
 /// The keys are those of moby container/container.go and container/state.go.
 ContainerDb::Entry parse_config(const json& config, const std::string& id) {
   ContainerDb::Entry entry;
   ContainerRecord& record = entry.record;
   record.id = id;
+  require_one_spelling(config);
   if (text_at(config, "ID") != id) throw Error("is of another container");
   record.name = text_at(config, "Name");
   if (record.name.starts_with('/')) record.name.erase(0, 1);
@@ -80,6 +95,11 @@ ContainerDb::Entry read_container(const Dir& dir, const std::string& id) {
 }
 
 }  // namespace
+
+void require_one_spelling(const json& config) {
+  if (!config.is_object()) return;
+  for (const auto& [key, value] : config.items()) require_one_spelling_of(key);
+}
 
 ContainerDb read_containers(const Dir& data_root) {
   ContainerDb db;

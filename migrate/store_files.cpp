@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 #include "drivers/sys/symlink.hpp"
 #include "migrate/store_parts.hpp"
@@ -10,7 +11,6 @@ namespace drover::store {
 
 namespace {
 constexpr std::size_t kWordLimit = 64 << 10;
-constexpr int kDeepest = 128;
 constexpr std::string_view kSha256 = "sha256:";
 }  // namespace
 
@@ -58,16 +58,6 @@ std::optional<Digest> parse_digest(std::string_view text) {
   return Digest(text.substr(kSha256.size()));
 }
 
-nlohmann::json parse_json(const std::string& text) {
-  try {
-    return nlohmann::json::parse(as_utf8(text),
-                                 [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-                                   if (depth > kDeepest) throw Error("is nested too deep");
-                                   return true;
-                                 });
-  } catch (const nlohmann::json::exception& e) {
-    throw Error("is no valid JSON");
-  }
-}
+nlohmann::json parse_json(const std::string& text) { return drover::parse_json(as_utf8(text)); }
 
 }  // namespace drover::store

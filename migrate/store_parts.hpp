@@ -70,8 +70,11 @@ RecordFile read_word(const Dir& dir, const std::string& name);
 /// "sha256:<64 digits>" as a digest; nothing for anything else.
 std::optional<Digest> parse_digest(std::string_view text);
 
-/// JSON of bounded depth; bytes that are no UTF-8 are let pass, as the engine does. Throws Error "is no valid
-/// JSON ...".
+/// As drover::parse_json; bytes that are no UTF-8 are let pass, as the engine does.
 nlohmann::json parse_json(const std::string& text);
+
+/// Throws Error if a container's configuration has a key that an engine would take for another one: it reads
+/// them without regard to case (Go's encoding/json), and the last one counts.
+void require_one_spelling(const nlohmann::json& config);
 
 }  // namespace drover::store

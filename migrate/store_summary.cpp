@@ -8,6 +8,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/trail.hpp"
 
 namespace drover {
 
@@ -80,24 +81,12 @@ void count_store(StoreSummary& store, const std::string& root, const HomeSetting
 /// Inodes with several names, so that each is counted once.
 using SeenInodes = std::set<std::pair<dev_t, ino_t>>;
 
-std::uint64_t usage_below(int dir_fd, const std::string& path, SeenInodes& seen) {
-  std::uint64_t bytes = 0;
-  Dir dir(Fd(dir_fd), path);
-  for (const auto& entry : dir.list()) {
-    check_interrupted();
-    auto stat = dir.try_stat(entry.name);  // a running engine may have removed it
-    if (!stat) continue;
-    if (S_ISDIR(stat->st_mode)) {
-      int sub = open_beneath(dir.fd(), entry.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
-                             RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-      if (sub < 0) continue;  // a mount, or gone
-      bytes += usage_below(sub, dir.path_of(entry.name), seen);
-    } else if (stat->st_nlink > 1 && !seen.insert({stat->st_dev, stat->st_ino}).second) {
-      continue;
-    }
-    bytes += static_cast<std::uint64_t>(stat->st_blocks) * 512;
-  }
-  return bytes;
+/// The directory of this name; nothing for a mount, or if it is gone.
+std::optional<Dir> same_mount_sub(const Dir& dir, const std::string& name) {
+  Fd fd(open_beneath(dir.fd(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                     RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  if (!fd) return std::nullopt;
+  return Dir(std::move(fd), dir.path_of(name));
 }
 
 bool is_active(const std::string& driver, const CurrentDriver& current) {
@@ -106,10 +95,39 @@ bool is_active(const std::string& driver, const CurrentDriver& current) {
 
 }  // namespace
 
-std::uint64_t disk_usage(const Dir& dir) {
+std::uint64_t disk_usage(const Dir& top) {
+  struct Level {
+    TrailDir dir;
+    std::vector<DirEntry> entries;
+    void let_go(const Level&) { dir.let_go(); }
+    void reach_from(const Level& below) { dir.reach_from(below.dir); }
+  };
   SeenInodes seen;
-  Dir own = dir.clone();
-  return usage_below(::fcntl(own.fd(), F_DUPFD_CLOEXEC, 0), dir.path(), seen);
+  std::uint64_t bytes = 0;
+  Trail<Level> levels;
+  levels.push({TrailDir(top.clone()), top.list()});
+  while (!levels.empty()) {
+    check_interrupted();
+    Level& level = levels.back();
+    if (level.entries.empty()) {
+      levels.pop();
+      continue;
+    }
+    std::string name = std::move(level.entries.back().name);
+    level.entries.pop_back();
+    auto stat = level.dir->try_stat(name);  // a running engine may have removed it
+    if (!stat) continue;
+    if (S_ISDIR(stat->st_mode)) {
+      auto below = same_mount_sub(*level.dir, name);
+      if (!below) continue;
+      auto entries = below->list();
+      levels.push({TrailDir(std::move(*below)), std::move(entries)});
+    } else if (stat->st_nlink > 1 && !seen.insert({stat->st_dev, stat->st_ino}).second) {
+      continue;
+    }
+    bytes += static_cast<std::uint64_t>(stat->st_blocks) * 512;
+  }
+  return bytes;
 }
 
 std::string hidden_reason(const std::string& driver, const CurrentDriver& current,

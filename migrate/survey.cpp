@@ -8,6 +8,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/trail.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/tar_split.hpp"
 
@@ -17,9 +18,9 @@ namespace {
 
 /// Reads a layer's recipe to its end. Gives back what is wrong with it, or nothing.
 std::string check_tar_split(const Dir& data_root, DriverKind driver, const Digest& chain_id) {
-  auto gz = open_tar_split(data_root, driver, chain_id);
-  if (!gz) return {};
   try {
+    auto gz = open_tar_split(data_root, driver, chain_id);
+    if (!gz) return {};
     TarSplitReader reader(std::move(*gz));
     TarSplitEntry entry;
     while (reader.next(entry)) check_interrupted();
@@ -47,25 +48,27 @@ LayerFacts measure_tree(const Dir& root) {
   LayerFacts facts;
   std::set<std::uint64_t> linked;
   struct Level {
-    Dir dir;
+    TrailDir dir;
     std::vector<DirEntry> entries;
+    void let_go(const Level&) { dir.let_go(); }
+    void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
-  std::vector<Level> levels;
+  Trail<Level> levels;
   auto enter = [&](Dir dir) {
     auto entries = dir.list();
-    levels.push_back({std::move(dir), std::move(entries)});
+    levels.push({TrailDir(std::move(dir)), std::move(entries)});
   };
   facts.bytes += static_cast<std::uint64_t>(root.stat().st_blocks) * kBlock;
   enter(root.clone());
   while (!levels.empty()) {
     check_interrupted();
     if (levels.back().entries.empty()) {
-      levels.pop_back();
+      levels.pop();
       continue;
     }
     std::string name = std::move(levels.back().entries.back().name);
     levels.back().entries.pop_back();
-    const Dir& dir = levels.back().dir;
+    const Dir& dir = *levels.back().dir;
     auto st = look_at(dir, name);
     if (!st) continue;  // gone since: an engine is at work
     if (st->stx_nlink > 1 && !S_ISDIR(st->stx_mode) && !linked.insert(st->stx_ino).second) continue;

@@ -1,6 +1,7 @@
 #include "migrate/walk_pair.hpp"
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "drivers/sys/interrupt.hpp"
@@ -21,30 +22,40 @@ struct Side {
 
 struct Level {
   std::optional<Side> first, second;
-  std::string path;
-};
+  std::size_t path;  ///< how much of the walk's path is this directory's
 
-std::string join(const std::string& path, const std::string& name) {
-  return path.empty() ? name : path + "/" + name;
-}
+  // A side that ends on the way down does so once, and keeps its handles meanwhile.
+  void let_go(const Level& below) {
+    if (first && below.first) first->dir.let_go(below.first->dir);
+    if (second && below.second) second->dir.let_go(below.second->dir);
+  }
+  void reach_from(const Level& below) {
+    if (first && below.first) first->dir.reach_from(below.first->dir);
+    if (second && below.second) second->dir.reach_from(below.second->dir);
+  }
+};
 
 }  // namespace
 
 void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor) {
-  std::vector<Level> levels;
-  levels.push_back({Side(first.clone()), second ? std::optional<Side>(second->clone()) : std::nullopt, ""});
+  ViewTrail<Level> levels;
+  // One text for all levels: a path each would be as many bytes as the square of the depth.
+  std::string path;
+  levels.push({Side(first.clone()), second ? std::optional<Side>(second->clone()) : std::nullopt, 0});
   while (!levels.empty()) {
     check_interrupted();
     Level& level = levels.back();
     const ViewEntry* a = level.first ? level.first->peek() : nullptr;
     const ViewEntry* b = level.second ? level.second->peek() : nullptr;
     if (!a && !b) {
-      levels.pop_back();
+      levels.pop();
       visitor.leave();
       continue;
     }
     if (a && b && a->name != b->name) (a->name < b->name ? b : a) = nullptr;
-    std::string path = join(level.path, a ? a->name : b->name);
+    path.resize(level.path);
+    if (level.path > 0) path += '/';
+    path += a ? a->name : b->name;
     struct stat st_a {
     }, st_b{};
     std::optional<ViewDir> below_a, below_b;
@@ -70,8 +81,8 @@ void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor
     Level below;
     if (below_a) below.first.emplace(std::move(*below_a));
     if (below_b) below.second.emplace(std::move(*below_b));
-    below.path = std::move(path);
-    levels.push_back(std::move(below));
+    below.path = path.size();
+    levels.push(std::move(below));
   }
 }
 

@@ -16,7 +16,7 @@ struct PairEntry {
 };
 
 /// What walk_pair tells: every name of two views, in one fixed order (sorted by name, depth first), side by
-/// side.
+/// side. What is told is valid during the call only.
 class PairVisitor {
  public:
   virtual ~PairVisitor() = default;
@@ -29,7 +29,8 @@ class PairVisitor {
   virtual void leave() {}
 };
 
-/// Walks two views at once, without recursion. `second` may be null: then everything is only_first.
+/// Walks two views at once, without recursion and with the handles of a few directories, however deep.
+/// `second` may be null: then everything is only_first.
 void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor&);
 
 }  // namespace drover

@@ -67,7 +67,7 @@ void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const
       if (n < 0 && errno == EINTR) continue;
       by_kernel = false;
     }
-    if (!block) block = std::make_unique<char[]>(kBlock);
+    if (!block) block = std::make_unique_for_overwrite<char[]>(kBlock);
     std::size_t n = read_block(from, block.get(), std::min(left, kBlock), begin, what);
     if (n == 0) throw Error(std::string("cannot copy `") + what + "`: it became shorter while it was read");
     write_block(to, block.get(), n, begin, what);
@@ -99,8 +99,8 @@ ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what)
 }
 
 bool same_content(int a, int b, const char* what) {
-  auto block_a = std::make_unique<char[]>(kBlock);
-  auto block_b = std::make_unique<char[]>(kBlock);
+  auto block_a = std::make_unique_for_overwrite<char[]>(kBlock);
+  auto block_b = std::make_unique_for_overwrite<char[]>(kBlock);
   for (off_t at = 0;; at += kBlock) {
     check_interrupted();
     std::size_t na = read_block(a, block_a.get(), kBlock, at, what);
@@ -112,8 +112,8 @@ bool same_content(int a, int b, const char* what) {
 
 std::uint64_t differing_blocks(int a, int b, std::uint64_t most, const char* what) {
   static_assert(kBlock % kContentBlock == 0);
-  auto block_a = std::make_unique<char[]>(kBlock);
-  auto block_b = std::make_unique<char[]>(kBlock);
+  auto block_a = std::make_unique_for_overwrite<char[]>(kBlock);
+  auto block_b = std::make_unique_for_overwrite<char[]>(kBlock);
   std::uint64_t differing = 0;
   for (off_t at = 0; differing <= most; at += kBlock) {
     check_interrupted();

@@ -1,6 +1,7 @@
 #include "drivers/sys/dir.hpp"
 
 #include <dirent.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
@@ -10,6 +11,7 @@
 
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -66,7 +68,11 @@ int open_beneath(int dir, const char* path, int flags, mode_t mode, std::uint64_
 
 std::string Dir::path_of(std::string_view name) const {
   if (name.empty()) return path_;
-  return path_.ends_with('/') ? path_ + std::string(name) : path_ + "/" + std::string(name);
+  std::string path = path_;
+  if (!path.ends_with('/')) path += '/';
+  path += name;
+  // A deep walk would have a longer one at each level.
+  return path.size() < PATH_MAX ? path : shortened_path(path);
 }
 
 Dir Dir::open(const std::string& path) {
@@ -86,6 +92,12 @@ Dir Dir::clone() const {
   Fd fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd) fail("open", *this, "");
   return Dir(std::move(fd), path_);
+}
+
+Dir Dir::above(std::string path) const {
+  Fd fd(::openat(fd_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) throw_errno("cannot open `" + path + "`");
+  return Dir(std::move(fd), std::move(path));
 }
 
 Dir Dir::sub(std::string_view name) const {
@@ -143,6 +155,23 @@ std::optional<Fd> Dir::try_open_file(std::string_view name, int flags) const {
   fail("open", *this, name);
 }
 
+std::optional<Fd> Dir::try_open_regular(std::string_view name, int flags) const {
+  auto found = try_open_file(name, O_PATH);
+  if (!found) return std::nullopt;
+  struct stat st;
+  if (::fstat(found->get(), &st) != 0) fail("stat", *this, name);
+  if (!S_ISREG(st.st_mode)) throw Error("cannot read `" + path_of(name) + "`: not a regular file");
+  // The very inode that was looked at, whatever has the name by now.
+  Fd fd(::open(("/proc/self/fd/" + std::to_string(found->get())).c_str(), flags | O_CLOEXEC));
+  if (!fd) fail("open", *this, name);
+  return fd;
+}
+
+Fd Dir::open_regular(std::string_view name, int flags) const {
+  if (auto fd = try_open_regular(name, flags)) return std::move(*fd);
+  fail("open", *this, name, ENOENT);
+}
+
 std::optional<Fd> Dir::open_in_root(std::string_view relative, int flags) const {
   Fd fd(open_beneath(fd_.get(), std::string(relative).c_str(), flags, 0,
                      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
@@ -196,8 +225,8 @@ std::vector<DirEntry> Dir::list() const {
     unsigned char d_type;
     char d_name[];
   };
-  constexpr std::size_t kBlock = 128 << 10;
-  auto block = std::make_unique<char[]>(kBlock);
+  constexpr std::size_t kBlock = 32 << 10;
+  auto block = std::make_unique_for_overwrite<char[]>(kBlock);
   std::vector<DirEntry> entries;
   for (;;) {
     long n = ::syscall(SYS_getdents64, fd.get(), block.get(), kBlock);
@@ -218,11 +247,8 @@ std::string Dir::read(std::string_view name, std::size_t limit) const {
 }
 
 std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limit) const {
-  auto fd = try_open_file(name, O_RDONLY | O_NONBLOCK);
+  auto fd = try_open_regular(name);
   if (!fd) return std::nullopt;
-  struct stat st;
-  if (::fstat(fd->get(), &st) != 0) fail("stat", *this, name);
-  if (!S_ISREG(st.st_mode)) throw Error("cannot read `" + path_of(name) + "`: not a regular file");
   std::string text;
   for (;;) {
     std::size_t have = text.size();

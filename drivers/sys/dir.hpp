@@ -39,11 +39,13 @@ class Dir {
 
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
-  /// Where this was opened: for messages, never for opening.
+  /// Where this was opened: for messages, never for opening. One that no call could open is shortened.
   const std::string& path() const noexcept { return path_; }
   std::string path_of(std::string_view name) const;
 
   Dir clone() const;
+  /// The directory that holds this one; `path` serves messages only. For walks that know what it must be.
+  Dir above(std::string path) const;
   Dir sub(std::string_view name) const;
   /// Nothing if `name` is absent or is no directory.
   std::optional<Dir> try_sub(std::string_view name) const;
@@ -54,6 +56,10 @@ class Dir {
 
   Fd open_file(std::string_view name, int flags = O_RDONLY, mode_t mode = 0) const;
   std::optional<Fd> try_open_file(std::string_view name, int flags = O_RDONLY) const;
+  /// Opens a regular file to read. Nothing if there is none; Error for anything else in its place, a symlink
+  /// too. That is found out first: to open a FIFO is to wait for its writer, and a device is set going.
+  std::optional<Fd> try_open_regular(std::string_view name, int flags = O_RDONLY) const;
+  Fd open_regular(std::string_view name, int flags = O_RDONLY) const;  ///< ENOENT if there is none
   /// Opens `relative` as a process with this directory as its root would: symlinks are followed, inside.
   /// Nothing where it does not exist or is not to be opened so (ENOENT, ENOTDIR, ELOOP).
   std::optional<Fd> open_in_root(std::string_view relative, int flags = O_RDONLY) const;

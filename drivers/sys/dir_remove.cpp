@@ -10,6 +10,7 @@
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/trail.hpp"
 
 namespace drover {
 
@@ -85,30 +86,33 @@ bool remove_entry(const Dir& in, const std::string& name, bool owned) {
   }
 }
 
-/// Depth first without recursion: a layer may nest deeper than a thread's stack.
+/// Depth first without recursion: a layer may nest deeper than a thread's stack, and than a process may have
+/// files open.
 void empty(const Dir& top, bool owned) {
   struct Level {
-    Dir dir;
+    TrailDir dir;
     std::vector<DirEntry> entries;
+    void let_go(const Level&) { dir.let_go(); }
+    void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
-  std::vector<Level> levels;
-  levels.push_back({top.clone(), top.list()});
+  Trail<Level> levels;
+  levels.push({TrailDir(top.clone()), top.list()});
   while (true) {
     Level& level = levels.back();
     if (level.entries.empty()) {
-      levels.pop_back();
-      if (levels.empty()) return;
+      if (levels.size() == 1) return;
+      levels.pop();
       continue;  // its name is still the last one of the level above
     }
     const std::string& name = level.entries.back().name;
-    if (remove_entry(level.dir, name, owned || levels.size() > 1)) {
+    if (remove_entry(*level.dir, name, owned || levels.size() > 1)) {
       level.entries.pop_back();
       continue;
     }
-    Dir child = level.dir.sub(name);
+    Dir child = level.dir->sub(name);
     auto entries = child.list();
     if (entries.empty()) throw_errno("cannot remove `" + child.path() + "`", ENOTEMPTY);
-    levels.push_back({std::move(child), std::move(entries)});
+    levels.push({TrailDir(std::move(child)), std::move(entries)});
   }
 }
 

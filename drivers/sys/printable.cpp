@@ -37,7 +37,33 @@ bool steers(std::string_view character) {
          (second == 0x81 && third >= 0xa6 && third <= 0xa9);
 }
 
+constexpr std::string_view kLeftOut = "/...";
+// About how much a message shows of a path at either end.
+constexpr std::size_t kShownPath = 400;
+
 }  // namespace
+
+std::string shortened_path(std::string_view path) {
+  if (path.size() <= 2 * kShownPath) return std::string(path);
+  // Whole names, unless one is longer than all that is to be shown.
+  std::size_t head = path.rfind('/', kShownPath), tail = path.find('/', path.size() - kShownPath);
+  if (head == std::string_view::npos || head == 0) head = kShownPath;
+  if (tail == std::string_view::npos) tail = path.size() - kShownPath;
+  std::string_view end = path.substr(tail);
+  std::string text(path.substr(0, head));
+  text += kLeftOut;
+  if (end.starts_with(kLeftOut)) end.remove_prefix(kLeftOut.size());
+  if (!end.starts_with('/')) text += '/';
+  return text.append(end);
+}
+
+bool is_shortened(std::string_view path) { return path.find("/.../") != std::string_view::npos; }
+
+std::string path_above(std::string_view path) {
+  std::string_view above = path.substr(0, path.rfind('/'));
+  if (above.ends_with(kLeftOut)) return std::string(above) + "/..";
+  return std::string(above);
+}
 
 std::string printable(std::string_view bytes) {
   constexpr char kHex[] = "0123456789abcdef";

@@ -8,6 +8,7 @@
 #include "drivers/attributes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
+#include "drivers/sys/printable.hpp"
 
 namespace drover {
 
@@ -37,7 +38,7 @@ std::vector<Extent> extents_of(int file, off_t size) {
 class SourceFile {
  public:
   SourceFile(const Dir& at, std::string_view name, std::uint64_t size)
-      : path_("`" + at.path_of(name) + "`"), fd_(at.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME)) {
+      : path_("`" + at.path_of(name) + "`"), fd_(at.open_regular(name, O_RDONLY | O_NOATIME)) {
     struct stat st;
     if (::fstat(fd_.get(), &st) != 0 || !S_ISREG(st.st_mode) ||
         static_cast<std::uint64_t>(st.st_size) != size)
@@ -55,8 +56,11 @@ class SourceFile {
   }
   void copy(const ByteSink& to) const {
     FdSource source(fd_.get(), path_);
-    std::string block(256 << 10, '\0');
+    std::string block;
     for (const Extent& extent : extents_) {
+      // No larger than it must be: most files are small, and it is filled with zeros.
+      block.resize(std::max<std::size_t>(
+          block.size(), std::min<std::size_t>(static_cast<std::size_t>(extent.size), 256 << 10)));
       if (::lseek(fd_.get(), extent.at, SEEK_SET) < 0) throw_errno("cannot read " + path_);
       for (off_t rest = extent.size; rest > 0;) {
         check_interrupted();
@@ -80,6 +84,11 @@ class SourceFile {
 }  // namespace
 
 TarMember EntryWriter::describe(const Node& node, const std::string& path) const {
+  if (path.size() > kLongestTarPath)
+    throw Error("`" + printable(shortened_path(path)) + "` is too deep for an archive: its path has " +
+                    std::to_string(path.size()) + " bytes, and no more than " +
+                    std::to_string(kLongestTarPath) + " are read back",
+                "remove what is nested so deep, or carry the whole data root: drover migrate --to-root");
   // The root, and only it, is called so.
   TarMember member = member_of(path.empty() ? "./" : path, node.st);
   member.xattrs = content_xattrs(node.at, node.name, marks_, Marks::none);
@@ -129,11 +138,18 @@ void EntryWriter::write_link(const TarMember& like, const std::string& path, con
 }
 
 void SinkPath::enter(std::string_view name) {
-  levels_.push_back(levels_.empty() || name.empty() ? std::string(name) : of(name));
+  if (!path_.empty() && !name.empty()) path_ += '/';
+  path_ += name;
+  lengths_.push_back(path_.size());
+}
+
+void SinkPath::leave() {
+  lengths_.pop_back();
+  path_.resize(lengths_.empty() ? 0 : lengths_.back());
 }
 
 std::string SinkPath::of(std::string_view name) const {
-  return levels_.back().empty() ? std::string(name) : levels_.back() + "/" + std::string(name);
+  return path_.empty() ? std::string(name) : path_ + "/" + std::string(name);
 }
 
 void ChangesWriter::enter(const Node& node, bool hides_past) {
@@ -141,7 +157,7 @@ void ChangesWriter::enter(const Node& node, bool hides_past) {
   TarMember member = out_.describe(node, path_.here());
   if (hides_past) member.drover[kMarkRecord] = kMarkReplaced;
   // What is told again must not take away what was told before.
-  if (!again_.insert(path_.here()).second) return;
+  if (!again_.insert({node.st.st_dev, node.st.st_ino}).second) return;
   out_.write(member);
 }
 

@@ -45,12 +45,13 @@ class EntryWriter {
 class SinkPath {
  public:
   void enter(std::string_view name);
-  void leave() { levels_.pop_back(); }
+  void leave();
   std::string of(std::string_view name) const;
-  const std::string& here() const { return levels_.back(); }
+  const std::string& here() const { return path_; }
 
  private:
-  std::vector<std::string> levels_;
+  std::string path_;
+  std::vector<std::size_t> lengths_;  ///< of what each level has of it
 };
 
 /// Writes a whole layer as a tar of changes.
@@ -73,7 +74,7 @@ class ChangesWriter : public ChangeSink {
   EntryWriter out_;
   SinkPath path_;
   std::map<std::pair<dev_t, ino_t>, Group> groups_;
-  std::set<std::string> again_;  ///< directories that may be told twice
+  std::set<std::pair<dev_t, ino_t>> again_;  ///< directories that may be told twice
 };
 
 }  // namespace drover

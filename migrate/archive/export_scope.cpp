@@ -5,6 +5,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/find_by_name.hpp"
 #include "migrate/store_parts.hpp"
@@ -100,9 +101,9 @@ class Choice {
     };
     auto sources = take("v2metadata-by-diffid", diff_id);
     if (!sources) return;
-    auto list = nlohmann::json::parse(*sources, nullptr, false);
-    if (!list.is_array()) return;
-    for (const auto& source : list)
+    auto list = try_parse_json(*sources);
+    if (!list || !list->is_array()) return;
+    for (const auto& source : *list)
       if (source.is_object() && source.contains("Digest") && source["Digest"].is_string())
         if (auto digest = store::parse_digest(source["Digest"].get<std::string>()))
           take("diffid-by-digest", *digest);

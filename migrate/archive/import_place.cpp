@@ -7,6 +7,7 @@
 #include <set>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import_folders.hpp"
 #include "migrate/archive/incoming_store.hpp"
@@ -69,7 +70,10 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
   bool sets_any =
       std::any_of(tags.begin(), tags.end(), [](const auto& tag) { return tag.second.has_value(); });
   if (!text && !sets_any) return;
-  Json json = text ? Json::parse(*text, nullptr, false) : Json{{"Repositories", Json::object()}};
+  Json json{{"Repositories", Json::object()}};
+  if (text)
+    json =
+        with_context("`" + records.path_of(kRepositories) + "`", [&] { return parse_ordered_json(*text); });
   if (!json.is_object()) throw Error("`" + records.path_of(kRepositories) + "` is damaged");
   Json& repositories = json["Repositories"];
   if (repositories.is_null()) repositories = Json::object();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 
 namespace drover {
 
@@ -127,7 +128,7 @@ void write_import_record(const Dir& folder, const ImportRecord& record) {
 ImportRecord require_import_record(const Dir& folder) {
   auto text = folder.try_read(kName, kLimit);
   if (!text) damaged();
-  Json json = Json::parse(*text, nullptr, false);
+  Json json = with_context("an import's import.json", [&] { return parse_ordered_json(*text); });
   if (!json.is_object() || json.value("version", Json()) != kVersion) damaged();
   ImportRecord record;
   record.layers = ids_of(at(json, "layers"));

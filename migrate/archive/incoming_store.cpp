@@ -54,24 +54,13 @@ void require_plain_files(const Dir& folder, int depth) {
   }
 }
 
-/// An engine reads keys without regard to their case (Go's encoding/json), and the last one counts.
-void require_one_spelling(const std::string& key) {
-  auto lower = [](std::string text) {
-    for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    return text;
-  };
-  bool plain = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 127; });
-  for (const char* known : {"ID", "Name", "Driver", "Image", "State", "Config", "MountPoints", "HostnamePath",
-                            "HostsPath", "ResolvConfPath", "LogPath", "ShmPath", "NetworkSettings"})
-    if (!plain || (key != known && lower(key) == lower(known)))
-      throw Error("its config.v2.json has the key `" + printable(key) + "`, which no engine writes");
-}
-
 /// The name that was checked and settled must be the one that an engine will read.
 void require_name(const std::string& config, const std::string& name) {
-  auto json = with_context("its config.v2.json", [&] { return store::parse_json(config); });
-  if (json.is_object())
-    for (const auto& [key, value] : json.items()) require_one_spelling(key);
+  auto json = with_context("its config.v2.json", [&] {
+    auto parsed = store::parse_json(config);
+    store::require_one_spelling(parsed);
+    return parsed;
+  });
   if (!json.is_object() || json.value("Name", nlohmann::json()) != "/" + name)
     throw Error("its config.v2.json gives it another name than `" + printable(name) + "`");
 }

@@ -9,13 +9,9 @@
 
 namespace drover {
 
-namespace {
-
-std::string joined(const std::string& parent, std::string_view name) {
+std::string joined_path(const std::string& parent, std::string_view name) {
   return parent.empty() ? std::string(name) : parent + "/" + std::string(name);
 }
-
-}  // namespace
 
 std::pair<std::string, std::string> split_path(const std::string& path) {
   std::size_t cut = path.rfind('/');
@@ -31,7 +27,7 @@ TarName parse_tar_name(const std::string& name) {
   if (base == kOpaque) return {TarName::Kind::opaque, parent};
   if (base.starts_with(kOwn)) return {TarName::Kind::ignored, *path};
   if (base.starts_with(kPrefix))
-    return {TarName::Kind::whiteout, joined(parent, base.substr(kPrefix.size()))};
+    return {TarName::Kind::whiteout, joined_path(parent, base.substr(kPrefix.size()))};
   return {TarName::Kind::content, *path};
 }
 

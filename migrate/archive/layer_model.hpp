@@ -59,6 +59,8 @@ struct TarName {
 /// Throws Error for a name that leads out of the layer.
 TarName parse_tar_name(const std::string& name);
 
+/// A name in a directory, which may be the root: "".
+std::string joined_path(const std::string& parent, std::string_view name);
 /// The path split before its last component; ("", path) for one at the root.
 std::pair<std::string, std::string> split_path(const std::string& path);
 

@@ -1,11 +1,9 @@
 #include "migrate/archive/layer_unpacker.hpp"
 
 #include <fcntl.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
@@ -25,12 +23,6 @@ namespace {
 
 constexpr Marks kMarks = Marks::overlay;
 
-bool is_whiteout(const struct stat& st) { return S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0); }
-
-std::string joined(const std::string& parent, const std::string& name) {
-  return parent.empty() ? name : parent + "/" + name;
-}
-
 /// Longer names are in no filesystem, and the error of the one at hand would name a place that is gone by
 /// then.
 void require_short_names(const std::string& path) {
@@ -41,14 +33,6 @@ void require_short_names(const std::string& path) {
                   std::to_string(NAME_MAX) + " bytes");
     from = end + 1;
   }
-}
-
-/// The directory's own attributes, with an owner and a mode where no tar says any.
-struct stat plain_directory() {
-  TarMember member;
-  member.type = TarMember::Type::directory;
-  member.mode = 0755;
-  return member.as_stat();
 }
 
 }  // namespace
@@ -71,110 +55,6 @@ std::vector<Xattr> LayerUnpacker::xattrs_of(const TarMember& member, const std::
                   " is left out, overlay would take it for its own");
   }
   return kept;
-}
-
-/// What the layers below show under this path.
-std::optional<std::pair<ViewDir, ViewEntry>> LayerUnpacker::in_parent(const std::string& path) const {
-  if (!parent_) return std::nullopt;
-  ViewDir at = parent_->root();
-  for (std::string rest = path;;) {
-    std::size_t cut = std::min(rest.find('/'), rest.size());
-    std::string name = rest.substr(0, cut);
-    auto entry = name.size() > NAME_MAX ? std::nullopt : at.find(name);
-    if (!entry) return std::nullopt;
-    rest.erase(0, std::min(cut + 1, rest.size()));
-    if (rest.empty()) return std::make_pair(std::move(at), std::move(*entry));
-    if (!S_ISDIR(at.holder(*entry).stat(name).st_mode)) return std::nullopt;
-    at = at.sub(*entry);
-  }
-}
-
-/// A directory that the tar has not named yet: as the layers below have it.
-Dir LayerUnpacker::make_folder_in(const Dir& above, const std::string& name, const std::string& path) {
-  bool hides = false;
-  if (auto st = above.try_stat(name)) {
-    if (!is_whiteout(*st))
-      throw Error("`" + printable(path) + "` is not a directory, but something is to be in it");
-    hides = true;
-    above.unlink(name);
-  }
-  above.make_dir(name, 0700);
-  Dir made = above.sub(name);
-  if (hides) make_opaque(kMarks, made);
-  Attributes attributes{plain_directory(), {}};
-  if (auto below = hides ? std::nullopt : in_parent(path)) {
-    const Dir& holder = below->first.holder(below->second);
-    struct stat st = holder.stat(name);
-    if (S_ISDIR(st.st_mode)) attributes = {st, content_xattrs(holder, name, kMarks, kMarks)};
-  }
-  directories_[path] = std::move(attributes);
-  return made;
-}
-
-/// The directory at this path, made with all above it where it is not there. A symlink on the way leads where
-/// it does inside of the layer, as for the engine.
-const Dir& LayerUnpacker::folder(const std::string& path) {
-  if (folder_ && folder_path_ == path) return *folder_;
-  folder_.reset();
-  real_path_.clear();
-  if (path.empty()) return root_;
-  Dir at = root_.clone();
-  std::string here;
-  for (std::string rest = path; !rest.empty();) {
-    std::size_t cut = std::min(rest.find('/'), rest.size());
-    std::string name = rest.substr(0, cut);
-    rest.erase(0, std::min(cut + 1, rest.size()));
-    here = joined(here, name);
-    if (auto sub = at.try_sub(name)) {
-      at = std::move(*sub);
-      continue;
-    }
-    auto st = at.try_stat(name);
-    if (st && S_ISLNK(st->st_mode)) {
-      auto inside = root_.open_in_root(here, O_RDONLY | O_DIRECTORY);
-      if (!inside)
-        throw Error("`" + printable(here) + "` is a symlink that leads to no directory of the layer");
-      at = Dir(std::move(*inside), root_.path_of(here));
-      here = path_below_root(at);
-      continue;
-    }
-    at = make_folder_in(at, name, here);
-  }
-  folder_path_ = path;
-  real_path_ = here;
-  folder_ = std::move(at);
-  return *folder_;
-}
-
-/// Where symlinks have led.
-std::string LayerUnpacker::path_below_root(const Dir& dir) const {
-  auto path_of = [](int fd) {
-    return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)).string();
-  };
-  std::string root = path_of(root_.fd()), path = path_of(dir.fd());
-  return path.starts_with(root + "/") ? path.substr(root.size() + 1) : "";
-}
-
-/// Nothing is made, no symlink followed; null where there is none.
-const Dir* LayerUnpacker::existing_folder(const std::string& path) {
-  if (path.empty()) return &root_;
-  try {
-    folder_ = root_.walk(path);
-    folder_path_ = real_path_ = path;
-    return &*folder_;
-  } catch (const SystemError& e) {
-    if (e.number() != ENOENT && e.number() != ENOTDIR && e.number() != ELOOP) throw;
-    return nullptr;
-  }
-}
-
-/// What is said of a path, and of those below it, does not hold any more.
-void LayerUnpacker::forget(const std::string& path) {
-  folder_.reset();
-  directories_.erase(path);
-  std::string below = path + "/";
-  for (auto at = directories_.lower_bound(below); at != directories_.end() && at->first.starts_with(below);)
-    at = directories_.erase(at);
 }
 
 void LayerUnpacker::clear_way(const Dir& in, const std::string& name, const std::string& path) {
@@ -211,14 +91,14 @@ void LayerUnpacker::put_directory(const TarMember& member, const std::string& pa
   if (!path.empty()) {
     auto [parent, name] = split_path(path);
     Dir in = folder(parent).clone();
-    real = joined(real_path_, name);
+    real = joined_path(real_path_, name);
     auto st = in.try_stat(name);
     bool was_hidden = st && is_whiteout(*st);
     if (st && !S_ISDIR(st->st_mode)) clear_way(in, name, path);
     if (!st || !S_ISDIR(st->st_mode)) in.make_dir(name, 0700);
     if (was_hidden) make_opaque(kMarks, in.sub(name));
   }
-  directories_[real] = std::move(attributes);
+  note_directory(real, std::move(attributes));
 }
 
 void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
@@ -239,7 +119,7 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
     st = holder.stat(target_name);
     if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
     source = folder(target_parent).clone();
-    copies_.place(holder, target_name, *st, source, *target);
+    copies_.place(holder, target_name, *st, source, copies_.folder_at(target_parent));
     room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }
   if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
@@ -254,7 +134,8 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
 void LayerUnpacker::put_file(const TarMember& member, const Dir& in, const std::string& name,
                              TarReader& tar) {
   Fd file = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-  std::string path = "`" + in.path_of(name) + "`", block(256 << 10, '\0');
+  std::string path = "`" + in.path_of(name) + "`";
+  std::string block(std::clamp<std::uint64_t>(member.size, 1, 256 << 10), '\0');
   std::uint64_t size = 0;
   for (auto [at, rest] : parse_extents(member, size)) {
     if (::lseek(file.get(), static_cast<off_t>(at), SEEK_SET) < 0) throw_errno("cannot write " + path);
@@ -301,7 +182,7 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
     throw Error("`" + printable(path) + "` is to keep its content, but it is no file of the layer");
   Dir in = found->clone();
   if (st->st_nlink > 1) {
-    Fd from = in.open_file(name, O_RDONLY | O_NONBLOCK);
+    Fd from = in.open_regular(name);
     in.unlink(name);
     Fd to = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     copy_content(from.get(), to.get(), static_cast<std::uint64_t>(st->st_size), in.path_of(name).c_str());

@@ -33,8 +33,8 @@ class LayerUnpacker {
     struct stat st;
     std::vector<Xattr> xattrs;
   };
+  static bool is_whiteout(const struct stat&);
   const Dir& folder(const std::string& path);
-  std::string path_below_root(const Dir&) const;
   Dir make_folder_in(const Dir& above, const std::string& name, const std::string& path);
   const Dir* existing_folder(const std::string& path);
   void put(const TarMember&, const std::string& path, TarReader&);
@@ -51,7 +51,9 @@ class LayerUnpacker {
   const Dir& root_;
   const View* parent_;
   EntryPlacer copies_;  ///< of what the layers below have
+  void note_directory(const std::string& path, Attributes attributes);
   std::map<std::string, Attributes> directories_;
+  std::size_t noted_bytes_ = 0;          ///< of the paths in it
   std::string folder_path_, real_path_;  ///< as it was asked for; without symlinks
   std::optional<Dir> folder_;            ///< the last one that was asked for
   bool opaque_root_ = false;

@@ -34,6 +34,9 @@ struct TarMember {
 /// The member for an entry on disk of this name; without attributes, target and content.
 TarMember member_of(std::string name, const struct stat&);
 
+/// Of one name in an archive: a process reaches no longer one than 4096 bytes, but makes directories that are
+/// deeper than that.
+constexpr std::size_t kLongestTarPath = 64 << 10;
 constexpr std::size_t kTarBlock = 512;
 /// How many zero bytes follow content of this size.
 constexpr std::size_t tar_padding(std::uint64_t size) { return (kTarBlock - size % kTarBlock) % kTarBlock; }

@@ -264,6 +264,9 @@ bool TarReader::next(TarMember& member) {
   if (!long_name.empty()) member.name = long_name.substr(0, long_name.find('\0'));
   if (!long_target.empty()) member.target = long_target.substr(0, long_target.find('\0'));
   apply_pax(pax, member);
+  for (const std::string* name : {&member.name, &member.target})
+    if (name->size() > kLongestTarPath)
+      damaged("`" + printable(shortened_path(*name)) + "` has " + std::to_string(name->size()) + " bytes");
   refuse_zero_bytes(member.name);
   refuse_zero_bytes(member.target);
   std::sort(member.xattrs.begin(), member.xattrs.end());

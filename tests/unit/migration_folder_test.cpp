@@ -155,8 +155,8 @@ TEST_CASE("two open migrations are refused, one beside what an ended one left is
 
 TEST_CASE("a damaged plan is an error as long as its migration is open") {
   const std::pair<const char*, const char*> damages[] = {
-      {"", "is of another version of drover"},
-      {"{", "is of another version of drover"},
+      {"", "is no valid JSON"},
+      {"{", "is no valid JSON"},
       {"[]", "is of another version of drover"},
       {R"({"version": 1, "from": "overlay2", "to": "vfs", "config": "/c"})",
        "is of another version of drover"},

@@ -65,3 +65,16 @@ TEST_CASE("a toml key is removed with its line") {
   CHECK(toml_remove("[s]\n", {"s", "a"}) == "[s]\n");
   CHECK_THROWS_AS(toml_remove("s = { a = 1 }", {"s", "a"}), Error);
 }
+
+TEST_CASE("toml that nests without end is refused, and dots elsewhere are not counted") {
+  std::string key = "a", many(500, '.');
+  for (int i = 0; i < 1'000'000; ++i) key += ".a";
+  for (const std::string& text :
+       {key + " = 1", "[" + key + "]", "x = { " + key + " = 1 }", std::string(1'000'000, '[')})
+    CHECK_THROWS_AS(toml_string(text, kDriver), Error);
+  std::string list = "[storage]\ndriver = 'vfs' # " + many + "\nnumbers = [";
+  for (int i = 0; i < 500; ++i) list += "1.5,\n";
+  list += "]\ntext = \"" + many + "\\\"" + many + "\"\nlong = \"\"\"\n" + many + "\"\"\"\n";
+  list += "other = '''" + many + "\n'''\n";
+  CHECK(toml_string(list, kDriver) == "vfs");
+}

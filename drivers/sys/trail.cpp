@@ -1,0 +1,26 @@
+#include "drivers/sys/trail.hpp"
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+void TrailDir::let_go() {
+  if (!dir_) return;
+  is_ = dir_->stat();
+  if (!is_shortened(dir_->path())) path_ = dir_->path();
+  dir_.reset();
+}
+
+void TrailDir::reach_from(const TrailDir& below) {
+  if (dir_) return;
+  std::string path = path_.empty() ? path_above(below->path()) : path_;
+  Dir above = below->above(std::move(path));
+  struct stat is = above.stat();
+  if (is.st_dev != is_.st_dev || is.st_ino != is_.st_ino)
+    throw Error("`" + above.path() + "` changed while it was read: a directory in it was moved away",
+                "is something still using this data root?");
+  dir_ = std::make_shared<const Dir>(std::move(above));
+}
+
+}  // namespace drover

@@ -1,0 +1,116 @@
+// Tars of layers that nest deeper than paths may be long, or lead over symlinks at every position.
+#include <doctest/doctest.h>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/archive/byte_stream.hpp"
+#include "migrate/archive/layer_unpacker.hpp"
+#include "tests/conformance/broken_archive.hpp"
+#include "tests/conformance/confined.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+/// Unpacks a tar into a folder with little of everything: "done", or what was said.
+std::string unpack(const Dir& root, const std::string& tar, bool as_changes) {
+  return run_confined([&] {
+           TextSource source(tar);
+           TarReader reader(source);
+           LayerUnpacker unpacker(root, nullptr);
+           if (as_changes)
+             unpacker.apply_changes(reader);
+           else
+             unpacker.apply_layer(reader);
+           unpacker.finish();
+           return std::string("done");
+         })
+      .text;
+}
+
+std::string directory_member(const std::string& path) {
+  return tar_headers(named(path, TarMember::Type::directory));
+}
+
+std::string symlink_member(const std::string& path, const std::string& target) {
+  TarMember link = named(path, TarMember::Type::symlink);
+  link.target = target;
+  return tar_headers(link);
+}
+
+std::string levels(std::size_t count) {
+  std::string path = "d";
+  for (std::size_t i = 1; i < count; ++i) path += "/d";
+  return path;
+}
+
+}  // namespace
+
+TEST_CASE("a tar that nests deeper than a path may be long is unpacked, over symlinks too") {
+  constexpr std::size_t kLevels = 4'000, kHalf = 2'000;
+  for (bool as_changes : {false, true}) {
+    CAPTURE(as_changes);
+    TestFolder folder(filesystem("ext4"));
+    Dir root = Dir::open(folder.path());
+    std::string tar;
+    for (std::size_t i = 1; i <= kLevels; i += i < 100 ? 1 : 100) tar += directory_member(levels(i));
+    tar += with_content(named(levels(kLevels) + "/file"), "deep");
+    // The rest of the way behind a symlink that leads half-way, further than /proc can say.
+    tar += symlink_member("half", levels(kHalf)) + symlink_member("to-half", "half/./d/../d");
+    tar += with_content(named("half/" + levels(kLevels - kHalf) + "/over"), "symlink");
+    tar += with_content(named("to-half/" + levels(kLevels - kHalf - 1) + "/over-two"), "symlinks");
+    CHECK(unpack(root, tar + tar_end(), as_changes) == "done");
+    Dir deep = root.walk(levels(kLevels));
+    CHECK(deep.read("file") == "deep");
+    CHECK(deep.read("over") == "symlink");
+    CHECK(deep.read("over-two") == "symlinks");
+    CHECK((deep.stat().st_mode & 07777) == 0644);  // as the member has it
+  }
+}
+
+TEST_CASE("directories that are too many bytes to remember are refused") {
+  TestFolder folder(filesystem("ext4"));
+  Dir root = Dir::open(folder.path());
+  std::string longest = levels(40'000);
+  CHECK(has(unpack(root, directory_member(longest) + tar_end(), true), "has 79999 bytes"));
+  CHECK(root.list().empty());
+}
+
+TEST_CASE("a symlink at any position of a tar's path leads nowhere outside") {
+  TestFolder folder(filesystem("ext4")), other(filesystem("ext4"));
+  Dir top = Dir::open(folder.path());
+  Dir::open(other.path()).make_path("p/q/r", 0755).write_new("file", "outside", 0644);
+  Snapshot before = snapshot(other.path());
+  int number = 0;
+  for (const std::string& target :
+       {other.path(), other.path() + "/p", "../../../../../../../../.." + other.path(), std::string("/"),
+        std::string(".."), std::string("."), std::string("p"), std::string("p/q/r"),
+        std::string("nowhere")}) {
+    for (const char* link : {"p", "p/q", "p/q/r", "p/q/r/file"}) {
+      for (bool as_changes : {false, true}) {
+        CAPTURE(target);
+        CAPTURE(std::string(link));
+        CAPTURE(as_changes);
+        std::string name = "root-" + std::to_string(++number);
+        top.make_dir(name, 0755);
+        Dir root = top.sub(name);
+        std::string tar;
+        for (const char* above : {"p", "p/q", "p/q/r"})
+          if (std::string(link).starts_with(std::string(above) + "/")) tar += directory_member(above);
+        tar += symlink_member(link, target);
+        tar += with_content(named("p/q/r/file"), "inside");
+        tar += with_content(named("p/q/r/new/file"), "inside");
+        TarMember hard = named("hard", TarMember::Type::hard_link);
+        hard.target = "p/q/r/file";
+        std::string said = unpack(root, tar + tar_headers(hard) + tar_end(), as_changes);
+        CHECK_MESSAGE(!has(said, "killed by"), said);
+        if (has(said, "threw: "))
+          CHECK_MESSAGE((has(said, "leads to no directory") || has(said, "which is not there") ||
+                         has(said, "is not a directory")),
+                        said);
+      }
+    }
+  }
+  CHECK(changes(before, snapshot(other.path())) == "");
+  CHECK(top.list().size() == static_cast<std::size_t>(number));
+}
