@@ -1,6 +1,7 @@
 // drover_fuzz_mutate [--runs N] [--seed S] [TARGET...]: runs targets over their seeds and finds, and over
 // these with bytes changed, left out, doubled, moved and mixed at random, N times each. For compilers without
 // libFuzzer, and for places where building with it takes too long; the same seed does the same.
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>

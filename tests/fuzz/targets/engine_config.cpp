@@ -2,6 +2,7 @@
 // (one a line), root.
 #include "detect/engine_config.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "detect/config_root.hpp"

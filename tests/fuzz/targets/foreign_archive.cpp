@@ -3,6 +3,8 @@
 // (tar_text.hpp). "@N@" is the digest of file N, whose number begins with 0.
 #include "migrate/archive/foreign_archive.hpp"
 
+#include <algorithm>
+
 #include "drivers/sys/sha256.hpp"
 #include "migrate/store_parts.hpp"
 #include "tests/fuzz/tar_text.hpp"

@@ -2,6 +2,7 @@
 #include "detect/json_scan.hpp"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "detect/json_edit.hpp"
 #include "drivers/sys/printable.hpp"

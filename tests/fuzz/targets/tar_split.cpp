@@ -1,6 +1,8 @@
 // A whole tar-split: the lines are compressed here, since a fuzzer does not find a checksum.
 #include "migrate/tar_split.hpp"
 
+#include <optional>
+
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/sha256.hpp"
 #include "tests/fuzz/target.hpp"

@@ -1,6 +1,7 @@
 // One line of tar-split, which has a JSON scanner of its own.
 #include "migrate/tar_split_line.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "tests/fuzz/target.hpp"
