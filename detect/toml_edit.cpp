@@ -1,18 +1,33 @@
 #include "detect/toml_edit.hpp"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 
+#include "detect/toml_parser.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
 
 namespace {
 
+/// Each dot of a key is a table in a table, which toml++ takes apart by recursion.
+constexpr long kMostDots = 1000;
+
+void refuse_deep_keys(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    if (std::count(line.begin(), line.end(), '.') > kMostDots)
+      throw Error("not TOML that drover reads: a line has more than " + std::to_string(kMostDots) + " dots");
+    at = end + 1;
+  }
+}
+
 toml::table parse(std::string_view text) {
+  refuse_deep_keys(text);
   try {
     return toml::parse(text);
+  } catch (const std::logic_error&) {  // of toml_parser.hpp
+    throw Error("not TOML: a key is expected where there is none");
   } catch (const toml::parse_error& e) {
     throw Error("not TOML: " + std::string(e.description()) + " at line " +
                 std::to_string(e.source().begin.line) + ", column " +

@@ -1,10 +1,9 @@
 // Edits of TOML: text, a path (a key a line) and a string to be set there.
 #include "detect/toml_edit.hpp"
 
-#include <toml++/toml.h>
-
 #include <sstream>
 
+#include "detect/toml_parser.hpp"
 #include "drivers/sys/printable.hpp"
 #include "tests/fuzz/target.hpp"
 
