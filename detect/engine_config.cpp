@@ -66,7 +66,8 @@ Json parse_object(const std::string& text) {
   if (is_blank(text)) return Json::object();
   json_value_text(text, "");  // its complaint says where
   Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) throw Error("not JSON: a string in it is not UTF-8");
+  if (!json.is_object())
+    throw Error("not JSON that can be read: a string in it is not UTF-8, or a number is too large");
   return json;
 }
 

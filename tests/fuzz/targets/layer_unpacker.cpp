@@ -66,6 +66,10 @@ std::string inventory_of(const Dir& dir, const std::string& path, std::map<ino_t
     struct stat st = dir.stat(name);
     const std::string here = path + "/" + name;
     auto [first, fresh] = links.emplace(st.st_ino, here);
+    if (S_ISCHR(st.st_mode) && st.st_rdev == 0) {  // a whiteout has nothing but its name
+      text += here + " gone\n";
+      continue;
+    }
     text += here + " " + std::to_string(st.st_mode) + " " + std::to_string(st.st_uid) + " " +
             std::to_string(st.st_gid) + " " + std::to_string(st.st_rdev) + " " +
             std::to_string(S_ISDIR(st.st_mode) ? 0 : st.st_size) + " " + std::to_string(st.st_mtim.tv_sec) +
