@@ -30,14 +30,15 @@ void check_spans(std::string_view text, const JsonObject& object) {
   }
 }
 
-/// An independent judge. It refuses numbers that no double holds, which are JSON.
+/// An independent judge. It refuses numbers that no double holds, and halves of surrogate pairs, which are
+/// JSON.
 bool is_json(const std::string& text) {
   try {
     return !nlohmann::json::parse(text).is_discarded();
   } catch (const nlohmann::json::out_of_range&) {
     return true;
-  } catch (const nlohmann::json::parse_error&) {
-    return false;
+  } catch (const nlohmann::json::parse_error& e) {
+    return std::string_view(e.what()).find("surrogate") != std::string_view::npos;
   }
 }
 
