@@ -12,7 +12,7 @@ using namespace drover::test;
 
 namespace {
 
-const LayerId kBase(64, 'a'), kTop(64, 'b'), kInit = std::string(64, 'c') + "-init", kOther(64, 'd');
+const LayerId kZfsBase(64, 'a'), kTop(64, 'b'), kInit = std::string(64, 'c') + "-init", kOther(64, 'd');
 const std::string kWork = "tank/docker/drover-0123abcd";
 
 /// A pool with a parent filesystem, what the admin has in it, and a home's folder.
@@ -34,8 +34,8 @@ struct Pool {
   void stage() const {
     record("drover-0123abcd", {});
     zfs.add(kWork, "10");
-    zfs.add(kWork + "/" + kBase, "11");
-    zfs.add(kWork + "/" + kTop, "12", kWork + "/" + kBase);
+    zfs.add(kWork + "/" + kZfsBase, "11");
+    zfs.add(kWork + "/" + kTop, "12", kWork + "/" + kZfsBase);
     zfs.add(kWork + "/" + kInit, "13", kWork + "/" + kTop);
   }
   bool has(const std::string& name) const { return zfs.filesystems().contains(name); }
@@ -78,11 +78,11 @@ TEST_CASE("zfs: the option that names the parent") {
 
 TEST_CASE("zfs: an engine's home shows the layers below the parent, and nothing else") {
   Pool pool;
-  pool.zfs.add("tank/docker/" + kBase, "20");
+  pool.zfs.add("tank/docker/" + kZfsBase, "20");
   pool.zfs.add("tank/docker/admin/" + kTop, "21");
   auto driver = pool.open();
-  CHECK(driver->layers() == std::vector<LayerId>{kBase});
-  CHECK(driver->contains(kBase));
+  CHECK(driver->layers() == std::vector<LayerId>{kZfsBase});
+  CHECK(driver->contains(kZfsBase));
   CHECK_FALSE(driver->contains("admin"));
   CHECK_THROWS_AS(driver->open("../x"), Error);
 }
@@ -95,7 +95,7 @@ TEST_CASE("zfs: settling gives layers the engine's names, also after it was cut"
   CHECK(pool.open()->layers().size() == 3);
   pool.open()->settle();
   CHECK_FALSE(pool.has(kWork));
-  for (const LayerId& id : {kBase, kTop, kInit}) CHECK(pool.has("tank/docker/" + id));
+  for (const LayerId& id : {kZfsBase, kTop, kInit}) CHECK(pool.has("tank/docker/" + id));
   pool.open()->settle();
   CHECK(pool.open()->layers().size() == 3);
   pool.open()->release();
@@ -123,14 +123,14 @@ TEST_CASE("zfs: what was made is removed, settled or not, and nothing else") {
 
 TEST_CASE("zfs: a home that is put aside has the layers it is told of and what stands on them") {
   Pool pool;
-  pool.zfs.add("tank/docker/" + kBase, "20");
-  pool.zfs.add("tank/docker/" + kTop, "21", "tank/docker/" + kBase);
+  pool.zfs.add("tank/docker/" + kZfsBase, "20");
+  pool.zfs.add("tank/docker/" + kTop, "21", "tank/docker/" + kZfsBase);
   pool.zfs.add("tank/docker/" + kOther, "22");
-  pool.open()->claim({kBase, kInit});
-  CHECK(pool.open()->layers() == std::vector<LayerId>{kBase, kTop});
+  pool.open()->claim({kZfsBase, kInit});
+  CHECK(pool.open()->layers() == std::vector<LayerId>{kZfsBase, kTop});
   SUBCASE("and they go with it") {
     pool.open()->remove_home();
-    CHECK_FALSE(pool.has("tank/docker/" + kBase));
+    CHECK_FALSE(pool.has("tank/docker/" + kZfsBase));
     CHECK_FALSE(pool.has("tank/docker/" + kTop));
     CHECK(pool.has("tank/docker/" + kOther));
     CHECK(pool.has("tank/docker/admin"));
@@ -138,7 +138,7 @@ TEST_CASE("zfs: a home that is put aside has the layers it is told of and what s
   SUBCASE("but not what has got such a name since") {
     zfs_destroy("tank/docker/" + kTop);
     pool.zfs.add("tank/docker/" + kTop, "77");
-    CHECK(pool.open()->layers() == std::vector<LayerId>{kBase});
+    CHECK(pool.open()->layers() == std::vector<LayerId>{kZfsBase});
     pool.open()->remove_home();
     CHECK(pool.has("tank/docker/" + kTop));
   }
@@ -150,14 +150,14 @@ TEST_CASE("zfs: a home that is put aside has the layers it is told of and what s
     } catch (const Error& e) {
       CHECK(e.hint().find("zfs promote") != std::string::npos);
     }
-    CHECK(pool.has("tank/docker/" + kBase));
+    CHECK(pool.has("tank/docker/" + kZfsBase));
     CHECK(pool.zfs.tree().names("/root") == std::vector<std::string>{"zfs"});
   }
   SUBCASE("until it is in use again") {
     pool.open()->release();
     CHECK(pool.open()->layers().size() == 3);
     pool.open()->remove_home();
-    CHECK(pool.has("tank/docker/" + kBase));
+    CHECK(pool.has("tank/docker/" + kZfsBase));
   }
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("zfs: a layer goes with what stands on it") {
   pool.stage();
   auto driver = pool.open();
   driver->remove(kTop);
-  CHECK(driver->layers() == std::vector<LayerId>{kBase});
+  CHECK(driver->layers() == std::vector<LayerId>{kZfsBase});
   CHECK_FALSE(pool.has(kWork + "/" + kInit));
   driver->remove(kTop);
   CHECK_THROWS_AS(driver->remove("admin"), Error);
@@ -182,11 +182,11 @@ TEST_CASE("zfs: what somebody has made below a layer keeps it") {
 
 TEST_CASE("zfs: what would keep a home from being removed is told beforehand") {
   Pool pool;
-  std::string base = "tank/docker/" + kBase, top = "tank/docker/" + kTop;
+  std::string base = "tank/docker/" + kZfsBase, top = "tank/docker/" + kTop;
   pool.zfs.add(base, "21");
   pool.zfs.add(top, "22", base);
   CHECK_FALSE(pool.open()->removal_blocker());
-  pool.record("", {{kBase, "21"}, {kTop, "22"}});
+  pool.record("", {{kZfsBase, "21"}, {kTop, "22"}});
   CHECK_FALSE(pool.open()->removal_blocker());
   CHECK(pool.open()->outside() == "2 filesystems below `tank/docker`");
   SUBCASE("a clone elsewhere") {
@@ -207,7 +207,7 @@ TEST_CASE("zfs: what would keep a home from being removed is told beforehand") {
 
 TEST_CASE("zfs: a damaged record stops everything") {
   Pool pool;
-  pool.zfs.add("tank/docker/" + kBase, "20");
+  pool.zfs.add("tank/docker/" + kZfsBase, "20");
   for (const char* bad : {"", "[]", R"({"parent":"tank/docker"})", R"({"parent":"-r","work":"","layers":{}})",
                           R"({"parent":"tank","work":"docker","layers":{}})",
                           R"({"parent":"tank","work":"","layers":{"docker":"2"}})"}) {
@@ -215,5 +215,5 @@ TEST_CASE("zfs: a damaged record stops everything") {
     CHECK_THROWS_AS(pool.open()->layers(), Error);
     CHECK_THROWS_AS(pool.open()->remove_home(), Error);
   }
-  CHECK(pool.has("tank/docker/" + kBase));
+  CHECK(pool.has("tank/docker/" + kZfsBase));
 }
