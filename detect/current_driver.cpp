@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <filesystem>
 #include <map>
 
@@ -152,7 +152,11 @@ std::optional<EngineVersion> parse_engine_version(const std::string& text) {
   EngineVersion version;
   version.text = text.substr(at + kBefore.size());
   version.text.resize(std::min(version.text.size(), version.text.find_first_of(", \r\n")));
-  if (std::sscanf(version.text.c_str(), "%d.%d", &version.major, &version.minor) != 2) return std::nullopt;
+  const char *from = version.text.data(), *end = from + version.text.size();
+  auto [dot, wrong] = std::from_chars(from, end, version.major);
+  if (wrong != std::errc() || dot == end || *dot != '.') return std::nullopt;
+  if (std::from_chars(dot + 1, end, version.minor).ec != std::errc()) return std::nullopt;
+  if (version.major < 0 || version.minor < 0) return std::nullopt;
   return version;
 }
 

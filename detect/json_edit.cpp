@@ -82,21 +82,24 @@ std::string json_set(std::string_view text, std::string_view key, std::string_vi
 std::string json_remove(std::string_view text, std::string_view key) {
   JsonObject object = scan_json_object(text);
   // What is kept is joined again: each member with the space before it, the first with that of the old first.
+  // Space behind a member goes with it too, but for the last one's, which stands before the brace.
   std::string out(text.substr(0, object.open + 1));
   std::size_t lead = object.open + 1;
+  std::string_view behind;
   bool first = true;
   for (std::size_t i = 0; i < object.members.size(); ++i) {
     const JsonMember& m = object.members[i];
-    std::size_t next = i + 1 < object.members.size() ? text.find(',', m.value.end) + 1 : 0;
+    std::size_t comma = i + 1 < object.members.size() ? text.find(',', m.value.end) : m.value.end;
     if (!is_key(text, m, key)) {
-      if (!first) out += ',';
+      if (!first) (out += behind) += ',';
       const std::size_t begin = first ? object.open + 1 : lead;
       const std::size_t end = first ? object.members.front().key.begin : m.key.begin;
       out += text.substr(begin, end - begin);
       out += text.substr(m.key.begin, m.value.end - m.key.begin);
+      behind = text.substr(m.value.end, comma - m.value.end);
       first = false;
     }
-    lead = next;
+    lead = comma + 1;
   }
   std::size_t tail = object.members.empty() ? object.open + 1 : object.members.back().value.end;
   return out.append(text.substr(tail));

@@ -22,7 +22,8 @@ void set_xattrs(const Dir& to, std::string_view name, const std::vector<Xattr>& 
   if (!fresh)
     for (const auto& [attribute, value] : to.xattrs(name))
       if (!is_filesystem_property(attribute) &&
-          std::none_of(wanted.begin(), wanted.end(), [&](const Xattr& w) { return w.first == attribute; }))
+          std::none_of(wanted.begin(), wanted.end(),
+                       [&name_of = attribute](const Xattr& w) { return w.first == name_of; }))
         to.remove_xattr(name, attribute.c_str());
   for (const auto& [attribute, value] : wanted) to.set_xattr(name, attribute, value);
 }

@@ -64,7 +64,7 @@ void stage_records(const Dir& data_root, const Inventory& inventory, DriverKind 
   copy_folder(data_root.make_path(kContainers, 0710), folder, kContainers);
   Dir containers = folder.sub(kContainers);
   for (const auto& [id, record] : inventory.containers)
-    with_context("container " + display_name(record), [&] { set_driver(containers.sub(id), to); });
+    with_context("container " + display_name(record), [&, &id = id] { set_driver(containers.sub(id), to); });
 }
 
 void stage_build_records(const Dir& data_root, const Dir& folder) {

@@ -5,7 +5,12 @@
 #include <cstring>
 #include <iterator>
 
+#include "drivers/sys/printable.hpp"
+
 namespace drover {
+
+Error::Error(ExitCode code, const std::string& what, const std::string& hint)
+    : std::runtime_error(printable(what)), code_(code), hint_(printable(hint)) {}
 
 std::string errno_text(int number) {
   char buffer[256];

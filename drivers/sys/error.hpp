@@ -2,7 +2,6 @@
 #include <cerrno>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace drover {
 
@@ -19,13 +18,13 @@ enum class ExitCode : int {
 };
 
 /// The one exception type: what failed on what and why (one line, lower case, no full stop), and a hint: the
-/// next step for the user, possibly empty. Thrown where the call fails; caught in main.
+/// next step for the user, possibly empty. Thrown where the call fails; caught in main. Both texts are made
+/// printable() here: whatever foreign bytes are named in them, they steer no terminal and stay one line.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& what, std::string hint = {})
-      : std::runtime_error(what), code_(code), hint_(std::move(hint)) {}
-  explicit Error(const std::string& what, std::string hint = {})
-      : Error(ExitCode::failed, what, std::move(hint)) {}
+  Error(ExitCode code, const std::string& what, const std::string& hint = {});
+  explicit Error(const std::string& what, const std::string& hint = {})
+      : Error(ExitCode::failed, what, hint) {}
   ExitCode code() const noexcept { return code_; }
   const std::string& hint() const noexcept { return hint_; }
 

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <mutex>
 
+#include "drivers/sys/printable.hpp"
+
 namespace drover {
 
 namespace {
@@ -15,7 +17,7 @@ void (*after_line)() = nullptr;
 void print(const char* prefix, const std::string& text) {
   std::lock_guard lock(mutex);
   if (before_line) before_line();
-  std::fprintf(stderr, "drover: %s%s\n", prefix, text.c_str());
+  std::fprintf(stderr, "drover: %s%s\n", prefix, printable(text).c_str());
   if (after_line) after_line();
 }
 }  // namespace

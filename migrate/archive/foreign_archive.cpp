@@ -289,7 +289,10 @@ class ForeignArchive {
     with_context("image " + short_id(record.id), [&] {
       std::vector<Digest> diff_ids;
       const Value parsed = store::parse_json(config);
-      for (const Value& item : member(member(parsed, "rootfs"), "diff_ids")) {
+      const Value &rootfs = member(parsed, "rootfs"), &listed = member(rootfs, "diff_ids");
+      if (!rootfs.is_object() || (!listed.is_array() && !listed.is_null()))
+        throw Error("its configuration has no list of layers");
+      for (const Value& item : listed) {
         auto diff_id = store::parse_digest(text_of(item, "diff ID"));
         if (!diff_id) throw Error("it has a diff ID that is no digest");
         diff_ids.push_back(*diff_id);

@@ -125,11 +125,11 @@ class Settlement {
     for (const auto& [id, container] : incoming_.containers)
       if (container.image && !settled_.skipped.contains(id)) needed.insert(*container.image);
     for (const auto& [id, image] : incoming_.images) {
-      bool named =
-          std::any_of(image.references.begin(), image.references.end(), [&](const std::string& name) {
-            auto there = tags_there_.find(name);
-            return there == tags_there_.end() || there->second == id;
-          });
+      bool named = std::any_of(image.references.begin(), image.references.end(),
+                               [&, &own = id](const std::string& name) {
+                                 auto there = tags_there_.find(name);
+                                 return there == tags_there_.end() || there->second == own;
+                               });
       if (!image.references.empty() && !named && !needed.contains(id)) settled_.skipped_images.insert(id);
     }
   }

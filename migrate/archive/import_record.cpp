@@ -148,6 +148,7 @@ ImportRecord require_import_record(const Dir& folder) {
   record.replaced_layers = ids_of(at(json, "replaced_layers"));
   record.tags = tags_of(at(json, "tags"));
   record.old_tags = tags_of(at(json, "old_tags"));
+  if (!at(json, "made_dirs").is_array()) damaged();
   for (const Json& item : at(json, "made_dirs")) record.made_dirs.push_back(path_of(item));
   record.summary = summary_of(at(json, "summary"));
   return record;

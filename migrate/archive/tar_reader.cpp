@@ -66,12 +66,13 @@ timespec parse_time(std::string_view text) {
   std::size_t point = std::min(text.find('.'), text.size());
   timespec time{};
   time.tv_sec = decimal<std::int64_t>(text.substr(0, point), "time");
+  if (time.tv_sec == INT64_MIN)
+    damaged("its time is too small");  // it has no opposite, which a header states
   std::string digits(text.substr(std::min(point + 1, text.size())));
   if (digits.find_first_not_of("0123456789") != std::string::npos) damaged("its time is no number");
   digits.resize(9, '0');
   time.tv_nsec = decimal<long>(digits, "time");
   if (negative && time.tv_nsec > 0) {
-    if (time.tv_sec == INT64_MIN) damaged("its time is too small");
     --time.tv_sec;
     time.tv_nsec = 1'000'000'000 - time.tv_nsec;
   }
@@ -184,6 +185,7 @@ void TarReader::parse_header(const char* block, TarMember& member) const {
     std::uint64_t bits = ~std::uint64_t{0};
     for (int i = 1; i < 12; ++i) bits = bits << 8 | static_cast<unsigned char>(block[136 + i]);
     member.mtime.tv_sec = static_cast<std::int64_t>(bits);
+    if (member.mtime.tv_sec >= 0 || member.mtime.tv_sec == INT64_MIN) damaged("its time is too small");
   } else {
     member.mtime.tv_sec = static_cast<std::int64_t>(number(block, 136, 12, "time"));
   }

@@ -1,79 +1,113 @@
-// fuzz_archive RUNS [SEED]: gives the reader a small archive in which bytes were changed, left out, doubled
-// or moved, so many times. For compilers without libFuzzer; with clang:
-//   clang++ -std=c++20 -fsanitize=fuzzer,address -I. tests/fuzz/archive_reader.cpp ... and the rooms'
-//   libraries
+// drover_fuzz_mutate [--runs N] [--seed S] [TARGET...]: runs targets over their seeds and finds, and over
+// these with bytes changed, left out, doubled, moved and mixed at random, N times each. For compilers without
+// libFuzzer, and for places where building with it takes too long; the same seed does the same.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <random>
 
-#include "drivers/sys/sha256.hpp"
-#include "migrate/archive/archive_head.hpp"
-#include "migrate/archive/archive_stream.hpp"
-#include "migrate/archive/changes_writer.hpp"
-#include "tests/fuzz/archive_reader.hpp"
-#include "tests/support/sample_layer.hpp"
+#include "tests/fuzz/inputs.hpp"
+#include "tests/fuzz/target.hpp"
 
-using namespace drover;
-using namespace drover::test;
+using namespace drover::fuzz;
 
 namespace {
 
-std::string sample_archive() {
-  std::string layer = make_tar({directory("d"), file("d/one", "1"), hard_link_to("d/two", "d/one"),
-                                whiteout("gone"), symlink_to("s", "d"), file(std::string(150, 'n'), "long")});
-  Digest id = sha256_hex(layer);
-  ArchiveHead head;
-  head.images.push_back({Digest(64, 'a'), {"app:1"}, std::nullopt, "2026-01-01"});
-  head.layers.push_back({id, id, std::nullopt, 5, layer.size()});
-  head.containers.push_back({Digest(64, 'c'), "box", id, false});
-  TarMember sparse;
-  sparse.name = "holes";
-  sparse.size = 3;
-  sparse.mtime = {1, 2};
-  sparse.xattrs = {{"user.a=b", "c"}};
-  sparse.drover[kExtentsRecord] = "100 5+1 9+2";
-  std::string changes = tar_headers(sparse) + "abc" + std::string(tar_padding(3), '\0') + tar_end(), bytes;
-  ArchiveWriter archive([&](std::string_view more) { bytes += more; });
-  archive.add(kArchiveHead, head_text(head));
-  archive.add("blobs/sha256/" + id, layer);
-  archive.add("drover/layers/" + id + "/changes.000000", changes);
-  archive.finish();
-  return bytes;
-}
+struct Options {
+  unsigned long runs = 1000, seed = 1;
+  std::vector<const Target*> targets;
+};
 
-std::string mutated(std::string bytes, std::mt19937& random) {
-  for (unsigned count = 1 + random() % 4; count > 0 && !bytes.empty(); --count) {
-    std::size_t at = random() % bytes.size(),
-                length = std::min<std::size_t>(random() % 600, bytes.size() - at);
-    switch (random() % 5) {
-      case 0:
-        bytes[at] = static_cast<char>(random());
-        break;
-      case 1:
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
-        break;
-      case 2:
-        bytes.erase(at, length);
-        break;
-      case 3:
-        bytes.insert(at, bytes.substr(at, length));
-        break;
-      default:
-        bytes.replace(at, length, bytes.substr(random() % bytes.size(), length));
-        break;
+Options parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    bool number = (word == "--runs" || word == "--seed") && i + 1 < argc;
+    if (number) {
+      (word == "--runs" ? options.runs : options.seed) = std::stoul(argv[++i]);
+    } else if (const Target* target = find_target(word)) {
+      options.targets.push_back(target);
+    } else {
+      std::cerr << "usage: drover_fuzz_mutate [--runs N] [--seed S] [TARGET...]\n";
+      std::exit(2);
     }
   }
-  return bytes;
+  if (options.targets.empty())
+    for (const Target& target : targets()) options.targets.push_back(&target);
+  return options;
+}
+
+using Random = std::mt19937;
+
+/// `other`: what bytes are taken from.
+void mutate(std::string& bytes, const std::string& other, Random& random) {
+  constexpr std::string_view kSigns = "\"\\{}[]:,.=/\n\t %#'-+0129aez";
+  std::size_t at = random() % (bytes.size() + 1);
+  std::size_t length = std::min<std::size_t>(random() % (random() % 4 == 0 ? 600 : 8), bytes.size() - at);
+  switch (random() % 8) {
+    case 0:
+      if (length > 0) bytes[at] = static_cast<char>(random());
+      break;
+    case 1:
+      if (length > 0) bytes[at] = static_cast<char>(bytes[at] ^ (1 << random() % 8));
+      break;
+    case 2:
+      bytes.erase(at, length);
+      break;
+    case 3:
+      bytes.insert(at, bytes.substr(at, length));
+      break;
+    case 4:
+      bytes.insert(at, 1, kSigns[random() % kSigns.size()]);
+      break;
+    case 5:
+      if (length > 0) bytes[at] = kSigns[random() % kSigns.size()];
+      break;
+    case 6:
+      if (!other.empty()) bytes.replace(at, length, other.substr(random() % other.size(), length));
+      break;
+    default:
+      if (!other.empty()) bytes.insert(at, other.substr(random() % other.size(), random() % 64));
+      break;
+  }
+}
+
+/// Whether all promises were kept.
+bool run(const Target& target, unsigned long runs, unsigned long seed) {
+  std::vector<std::string> inputs = inputs_of(target.name);
+  auto begin = std::chrono::steady_clock::now();
+  std::string bytes;
+  for (unsigned long run = 0; run < runs + inputs.size(); ++run) {
+    Random random(static_cast<Random::result_type>(seed + run));
+    bytes = inputs[run % inputs.size()];
+    if (run >= inputs.size())
+      for (unsigned count = 1 + random() % 5; count > 0; --count)
+        mutate(bytes, inputs[random() % inputs.size()], random);
+    try {
+      run_target(target, bytes);
+    } catch (const BrokenPromise& broken) {
+      std::string find = "find-" + std::string(target.name);
+      std::ofstream(find, std::ios::binary) << bytes;
+      std::cout << target.name << ": broken promise: " << broken.what << "\n  run " << run << " from seed "
+                << seed << "; the input is kept as `" << find << "`" << std::endl;
+      return false;
+    }
+  }
+  std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  std::printf("%-24s %10lu runs %8.1f s\n", std::string(target.name).c_str(), runs, took.count());
+  return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  unsigned long runs = argc > 1 ? std::stoul(argv[1]) : 1000, seed = argc > 2 ? std::stoul(argv[2]) : 1;
-  std::string sample = sample_archive();
-  for (unsigned long run = 0; run < runs; ++run) {
-    std::mt19937 random(static_cast<std::mt19937::result_type>(seed + run));
-    std::string bytes = run == 0 ? sample : mutated(sample, random);
-    LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
-  }
-  std::cout << runs << " archives read, from seed " << seed << "\n";
+  Options options = parse_options(argc, argv);
+  bool good = true;
+  for (const Target* target : options.targets) good = run(*target, options.runs, options.seed) && good;
+  std::cout << options.targets.size() << " targets, from seed " << options.seed << "\n";
+  return good ? 0 : 1;
 }

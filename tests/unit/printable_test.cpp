@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "drivers/sys/error.hpp"
+
 using drover::printable;
 
 TEST_CASE("text that is UTF-8 is printed as it is") {
@@ -21,4 +23,11 @@ TEST_CASE("what steers a terminal, and bytes that are no UTF-8, are escaped") {
 TEST_CASE("bytes that are no UTF-8 become replacement characters, all else stays") {
   CHECK(drover::as_utf8("a\x1b\n caf\xc3\xa9") == "a\x1b\n caf\xc3\xa9");
   CHECK(drover::as_utf8("caf\xe9!") == "caf\xef\xbf\xbd!");
+}
+
+TEST_CASE("an error is printable whatever it names") {
+  drover::Error error("cannot read `a\nb`", "mend `\x1b[31m`");
+  CHECK(std::string(error.what()) == "cannot read `a\\x0ab`");
+  CHECK(error.hint() == "mend `\\x1b[31m`");
+  CHECK(std::string(drover::SystemError("`\xff`", ENOENT).what()) == "`\\xff`: no such file or directory");
 }
