@@ -6,6 +6,7 @@
 #include "cmd/context.hpp"
 #include "cmd/store_access.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/way_back.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 // Takes no engine's lock: what was put aside is of no use to the engine, which may go on.
 int run_commit(Context& context) {
+  catch_interrupts();
   StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   auto folder = MigrationFolder::find(dir);

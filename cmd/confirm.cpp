@@ -22,6 +22,7 @@ bool confirm(Context& context, const std::string& question) {
   require_answer(context);
   context.out.flush();
   context.err << question << " [y/N] " << std::flush;
+  if (std::cin.rdbuf()->in_avail() <= 0) wait_readable(STDIN_FILENO);
   std::string answer;
   std::getline(std::cin, answer);
   check_interrupted();

@@ -6,6 +6,7 @@
 #include "cmd/context.hpp"
 #include "cmd/store_access.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import.hpp"
@@ -58,6 +59,7 @@ int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& 
 }
 
 int run_rollback(Context& context) {
+  catch_interrupts();
   StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
   EngineLock lock = EngineLock::take(store.root.path);

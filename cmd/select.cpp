@@ -37,7 +37,11 @@ bool write_down(Selection& selection, Context& context, SelectResult& result) {
     if (!context.json) context.out << "\nNote: " << remark << ".\n";
   }
   if (!confirm(context)) return false;
-  result.backup = selection.file.replace(selection.new_text);
+  try {
+    result.backup = selection.file.replace(selection.new_text);
+  } catch (const SystemError& e) {
+    throw Error(e.code(), e.what(), "the configuration is as it was; see to that, and run the command again");
+  }
   result.changed = true;
   return true;
 }

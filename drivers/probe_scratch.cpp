@@ -11,6 +11,7 @@
 
 #include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
 
 namespace drover {
@@ -68,6 +69,7 @@ Scratch::Scratch(const std::string& place) : parent_(Dir::open(place)) {
 }
 
 Scratch::~Scratch() {
+  Uninterrupted to_the_end;
   try {
     parent_.remove_tree(name_);
   } catch (const std::exception& e) {

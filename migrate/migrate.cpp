@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 
+#include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/run_tasks.hpp"
@@ -127,13 +128,8 @@ MigrationResult summary_of(const Plan& plan, const DataRoot& root, const Migrati
 void finish_switch(const Dir& data_root, MigrationFolder& folder) {
   if (folder.state() != MigrationState::switching) folder.set_state(MigrationState::switching);
   Switch(data_root, folder).forward();
+  outlast_late_engines();
   folder.set_state(MigrationState::switched);
-}
-
-/// What the user can do about the error itself, if anything, and about the migration that is left open.
-std::string with_next_step(const std::string& hint, MigrationState state) {
-  if (hint.find("drover rollback") != std::string::npos) return hint;
-  return (hint.empty() ? "" : hint + "; then ") + next_step(state);
 }
 
 /// Where the target's home is made: in a new root in its place, which no engine looks at yet.
@@ -158,6 +154,7 @@ void finish_root_switch(MigrationFolder& folder) {
   folder.set_state(MigrationState::switching);
   RootSwitch(folder).forward();
   folder.journal().step("the configuration names `" + folder.record().move->config_root + "`");
+  outlast_late_engines();
   folder.set_state(MigrationState::switched);
 }
 
@@ -218,11 +215,9 @@ MigrationResult run_migration(const DataRoot& root, const MigrationRecord& recor
 
 MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, const Preflight& found,
                                  unsigned threads, Progress& progress) {
-  try {
-    return stage_and_switch(root, folder, found, threads, progress);
-  } catch (const Error& e) {
-    throw Error(e.code(), e.what(), with_next_step(e.hint(), folder.state()));
-  }
+  MigrationResult result;
+  naming_next_step(folder, [&] { result = stage_and_switch(root, folder, found, threads, progress); });
+  return result;
 }
 
 bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
@@ -237,12 +232,11 @@ bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
 MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
   const MigrationRecord& record = folder.record();
   Dir dir = Dir::open(record.move ? record.move->to_root : root.path);
-  if (record.move) {
-    finish_root_switch(folder);
-  } else {
+  naming_next_step(folder, [&] {
+    if (record.move) return finish_root_switch(folder);
     Switch(dir, folder).require_way_forward();
     finish_switch(dir, folder);
-  }
+  });
   MigrationResult result;
   result.root = dir.path();
   if (record.move) result.old_root = record.move->from_root;

@@ -160,6 +160,12 @@ std::string next_step(const MigrationRecord& record, MigrationState state) {
   }
 }
 
+std::string with_next_step(const std::string& hint, const MigrationFolder& folder) {
+  for (const char* way : {"drover rollback", "drover commit", "--resume"})
+    if (hint.find(way) != std::string::npos) return hint;
+  return (hint.empty() ? "" : hint + "; then ") + next_step(folder.record(), folder.state());
+}
+
 void refuse_open_migration(const OpenMigration& open, const std::string& data_root) {
   if (open.record.import)
     throw Error(ExitCode::in_use,
@@ -208,6 +214,20 @@ MigrationFolder MigrationFolder::create(const Dir& data_root, const MigrationRec
   return folder;
 }
 
+namespace {
+
+/// What a cut, or a refusal, has left of one that never began.
+void remove_unbegun(const std::optional<Dir>& root, const std::string& id) {
+  auto dir = folder_in(root, id);
+  if (!dir || Journal::read(*dir).state) return;
+  require_never_begun(*dir);
+  Dir above = root->sub(kFolder);
+  above.remove_tree(id);
+  if (above.list().empty()) root->remove_dir(kFolder);
+}
+
+}  // namespace
+
 /// The pointer says nothing before the new root's part is there: cut in between, it is one that never began.
 MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::string id,
                                                     MigrationRecord record) {
@@ -224,6 +244,14 @@ MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::st
     above.sync();
   }
   Dir root = Dir::open(move.to_root);
+  try {
+    // Another old root's migration may be about to begin in there; it is locked as long as this one lives.
+    lock(root);
+    end_what_is_left(root);
+  } catch (const Error&) {
+    remove_unbegun(old_root.clone(), id);
+    throw;
+  }
   Dir dir = make_folder_for(root, id, record_text(record));
   MigrationFolder folder(root, std::move(id), std::move(dir), std::move(record));
   folder.set_state(MigrationState::staging);
@@ -295,20 +323,6 @@ void MigrationFolder::remove_content() {
   for (const DirEntry& entry : dir_.list())
     if (entry.name != kJournal && entry.name != kPlan) dir_.remove_tree(entry.name);
 }
-
-namespace {
-
-/// What a cut has left in the new root before it could say anything.
-void remove_unbegun(const std::optional<Dir>& root, const std::string& id) {
-  auto dir = folder_in(root, id);
-  if (!dir || Journal::read(*dir).state) return;
-  require_never_begun(*dir);
-  Dir above = root->sub(kFolder);
-  above.remove_tree(id);
-  if (above.list().empty()) root->remove_dir(kFolder);
-}
-
-}  // namespace
 
 void MigrationFolder::end() {
   if (state_ != MigrationState::ended) set_state(MigrationState::ended);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/error.hpp"
 #include "migrate/journal.hpp"
 #include "migrate/migration_record.hpp"
 
@@ -93,5 +94,18 @@ class MigrationFolder {
   MigrationState state_ = MigrationState::ended;
   JournalContent journal_content_;  ///< as it was found
 };
+
+/// A hint that tells what to do about an error itself, and after that about what is open.
+std::string with_next_step(const std::string& hint, const MigrationFolder&);
+
+/// Runs `f`; an Error on its way out names the next step.
+template <class F>
+void naming_next_step(const MigrationFolder& folder, F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    throw Error(e.code(), e.what(), with_next_step(e.hint(), folder));
+  }
+}
 
 }  // namespace drover

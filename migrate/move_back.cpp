@@ -8,6 +8,7 @@
 #include <set>
 
 #include "detect/engine_config.hpp"
+#include "detect/late_engines.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
@@ -150,6 +151,7 @@ void roll_back_move(MigrationFolder& folder) {
     if (state == MigrationState::staging) folder.dir().remove_tree("kept");
     folder.set_state(MigrationState::rolling_back);
     way.backward();
+    outlast_late_engines();
     folder.journal().step("the configuration names `" + move.from_root + "`");
     folder.mark_pointer(MigrationState::rolling_back);
     clear_new_root(folder);

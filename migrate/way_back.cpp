@@ -1,6 +1,7 @@
 #include "migrate/way_back.hpp"
 
 #include "detect/engine_config.hpp"
+#include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
 #include "migrate/move_back.hpp"
 #include "migrate/stage_records.hpp"
@@ -83,7 +84,8 @@ MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder)
   return made;
 }
 
-void roll_back(const Dir& data_root, MigrationFolder& folder) {
+namespace {
+void go_back(const Dir& data_root, MigrationFolder& folder) {
   if (folder.record().move) return roll_back_move(folder);
   MigrationState state = folder.state();
   if (state == MigrationState::committing)
@@ -93,8 +95,14 @@ void roll_back(const Dir& data_root, MigrationFolder& folder) {
     way.require_way_back();
     if (state != MigrationState::rolling_back) folder.set_state(MigrationState::rolling_back);
     way.backward();
+    outlast_late_engines();
   }
   folder.end();
+}
+}  // namespace
+
+void roll_back(const Dir& data_root, MigrationFolder& folder) {
+  naming_next_step(folder, [&] { go_back(data_root, folder); });
 }
 
 void require_committable(const DataRoot& root, const MigrationFolder& folder) {
@@ -139,10 +147,12 @@ std::string deleted_by_commit(const MigrationFolder& folder) {
 
 void commit(MigrationFolder& folder) {
   require_finished(folder.state());
-  if (folder.record().move) return commit_move(folder);
-  if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
-  folder.remove_content();
-  folder.end();
+  naming_next_step(folder, [&] {
+    if (folder.record().move) return commit_move(folder);
+    if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
+    folder.remove_content();
+    folder.end();
+  });
 }
 
 }  // namespace drover

@@ -10,6 +10,7 @@
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
 
 namespace drover {
@@ -98,6 +99,7 @@ void empty(const Dir& top, bool owned) {
   Trail<Level> levels;
   levels.push({TrailDir(top.clone()), top.list()});
   while (true) {
+    check_interrupted();
     Level& level = levels.back();
     if (level.entries.empty()) {
       if (levels.size() == 1) return;

@@ -15,6 +15,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/process.hpp"
 
 namespace drover {
 
@@ -119,19 +120,6 @@ int remove_device(int fd, const std::string& name, bool deferred) {
   if (deferred) request.header().flags = DM_DEFERRED_REMOVE;
   request.header().event_nr = kUdevQuiet;
   return request.send(fd, DM_DEV_REMOVE);
-}
-
-/// When a process started, in ticks since boot: with its number it is told from a later one.
-std::string start_of_process(const std::string& pid) {
-  std::ifstream stat("/proc/" + pid + "/stat");
-  std::string line;
-  std::getline(stat, line);
-  std::size_t name_end = line.rfind(')');
-  if (name_end == std::string::npos) return "";
-  std::istringstream fields(line.substr(name_end + 1));
-  std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;
-  return field;
 }
 
 /// "drover-<pid>-<its start>-<number>-<purpose>"

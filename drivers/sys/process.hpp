@@ -17,6 +17,10 @@ ProcessResult run_process(const std::vector<std::string>& argv);
 /// Where `program` is in PATH (or the system's sbin directories), if anywhere.
 std::optional<std::string> find_program(const std::string& program);
 
+/// When a process started, in ticks since boot (proc(5), field 22 of its stat): with its number it is told
+/// from a later one. Empty if there is none.
+std::string start_of_process(const std::string& pid);
+
 /// A variable of the environment; empty if it is not set.
 std::string environment_value(const char* name);
 

@@ -34,6 +34,7 @@ void drain(ByteSource& source) {
 
 std::size_t FdSource::read(char* to, std::size_t size) {
   for (;;) {
+    wait_readable(fd_);
     ssize_t n = ::read(fd_, to, size);
     if (n >= 0) return static_cast<std::size_t>(n);
     check_interrupted();

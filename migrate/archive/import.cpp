@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/archive/container_config.hpp"
 #include "migrate/archive/import_folders.hpp"
@@ -219,13 +220,15 @@ class Import {
   Progress& progress_;
 };
 
-/// While nothing is placed there is nothing to keep: the archive can be read again.
-void give_up(const DataRoot& root, MigrationFolder& folder) {
+/// While nothing is placed there is nothing to keep: the archive can be read again. False: something stays.
+bool give_up(const DataRoot& root, MigrationFolder& folder) {
+  Uninterrupted to_the_end;
   try {
     roll_back_import(root, folder);
+    return true;
   } catch (const std::exception& e) {
-    log_warning(std::string("the import could not be cleared away: ") + e.what() +
-                "; `drover rollback` does that");
+    log_warning(std::string("the import could not be cleared away: ") + e.what());
+    return false;
   }
 }
 
@@ -255,11 +258,12 @@ std::optional<ImportSummary> import_archive(const DataRoot& root, ByteSource& st
     import.carry_out(record);
     return record.summary;
   } catch (const Error& e) {
-    if (!is_untouched()) throw Error(e.code(), e.what(), next_step(folder.record(), folder.state()));
-    give_up(root, folder);
+    if (!is_untouched()) throw Error(e.code(), e.what(), with_next_step(e.hint(), folder));
+    if (!give_up(root, folder))
+      throw Error(e.code(), e.what(), "`drover rollback` clears the rest of the import away; then try again");
     bool of_migrations = e.hint().find("drover rollback") != std::string::npos ||
                          e.hint().find("drover migrate") != std::string::npos;
-    throw Error(e.code(), e.what(), of_migrations ? "nothing was changed" : e.hint());
+    throw Error(e.code(), e.what(), of_migrations || e.hint().empty() ? "nothing was changed" : e.hint());
   } catch (...) {
     if (is_untouched()) give_up(root, folder);
     throw;
@@ -278,8 +282,7 @@ ImportSummary resume_import(const DataRoot& root, MigrationFolder& folder, unsig
   try {
     Import(root, folder, threads, progress).carry_out(record);
   } catch (const Error& e) {
-    throw Error(e.code(), e.what(),
-                (e.hint().empty() ? "" : e.hint() + "; ") + next_step(folder.record(), folder.state()));
+    throw Error(e.code(), e.what(), with_next_step(e.hint(), folder));
   }
   return record.summary;
 }
@@ -290,8 +293,8 @@ void require_reversible(const MigrationFolder& folder) {
                 next_step(folder.record(), folder.state()));
 }
 
-void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
-  require_reversible(folder);
+namespace {
+void take_all_back(const DataRoot& root, MigrationFolder& folder) {
   Dir dir = Dir::open(root.path);
   if (folder.state() != MigrationState::reading) {
     ImportRecord record = require_import_record(folder.dir());
@@ -305,6 +308,12 @@ void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
     remove_record_folders(dir, record.made_dirs);
   }
   folder.end();
+}
+}  // namespace
+
+void roll_back_import(const DataRoot& root, MigrationFolder& folder) {
+  require_reversible(folder);
+  naming_next_step(folder, [&] { take_all_back(root, folder); });
 }
 
 }  // namespace drover

@@ -47,7 +47,7 @@ class Disk:
     def unmount(self):
         if not self.mounted:
             return
-        for _ in range(100):
+        for _ in range(600):
             done = subprocess.run(["umount", self.place.disk], stderr=subprocess.PIPE)
             if done.returncode == 0:
                 break

@@ -194,7 +194,8 @@ class Trial:
         ran = self.host.run(
             self.host.kind.command, fault="%s@%d%s" % (name, self.number, "+" if fault.endswith("+") else "")
         )
-        if killed(ran) or ran.code < 0 or ran.code not in (0, 1, 3, 11, 12):
+        codes = (0, 1, 3, 11, 12) + ((10,) if self.host.kind.name == "select" else ())
+        if ran.code not in codes:
             raise Wrong("ended with %s" % ran)
         if ran.code == 0:
             outcome = self._require(self.judge.outcome(), ("new",), "after it had ended well")
