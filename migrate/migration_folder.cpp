@@ -140,10 +140,11 @@ std::string next_step(MigrationState state) {
     case MigrationState::rolling_back:
       return "`drover rollback` finishes that";
     case MigrationState::committing:
+      return "`drover commit` finishes that";
     case MigrationState::ended:
       break;
   }
-  return "`drover commit` finishes that";
+  return "`drover rollback` or `drover commit` removes what it has left";
 }
 
 std::string next_step(const MigrationRecord& record, MigrationState state) {

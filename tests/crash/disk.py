@@ -1,4 +1,5 @@
 """The image file that a trial works on: taken from the prepared one, mounted, copied as a power cut leaves it."""
+import glob
 import os
 import signal
 import subprocess
@@ -53,8 +54,21 @@ class Disk:
                 break
             time.sleep(0.05)  # a killed process's last mounts and files go soon after it; no event tells
         else:
-            raise RuntimeError("cannot unmount: %s" % done.stderr.decode())
+            raise RuntimeError("cannot unmount: %s; %s" % (done.stderr.decode().strip(), self._users()))
         self.mounted = False
+
+    def _users(self):
+        """Processes of this worker's that have something open on the disk."""
+        found = set()
+        for link in glob.glob("/proc/[0-9]*/cwd") + glob.glob("/proc/[0-9]*/fd/*"):
+            try:
+                if os.readlink(link).startswith(self.place.disk):
+                    pid = link.split("/")[2]
+                    with open("/proc/%s/cmdline" % pid) as file:
+                        found.add("%s: %s" % (pid, file.read().replace("\0", " ")))
+            except OSError:
+                continue
+        return ", ".join(sorted(found)) or "nobody has it open"
 
     def release(self):
         self.unmount()

@@ -102,11 +102,20 @@ class Bench:
 
     def drover_binary(self):
         """A copy that every user can reach."""
-        copy = "/run/e2e/drover"
+        return self._copy_of(self._drover, "/run/e2e/drover")
+
+    def faults_binary(self):
+        """drover with faults (tests/faults), of the same build."""
+        return self._copy_of(
+            os.path.join(os.path.dirname(self._drover), "tests/drover_faults"), "/run/e2e/drover_faults"
+        )
+
+    @staticmethod
+    def _copy_of(program, copy):
         if not os.path.exists(copy):
-            if not os.path.exists(self._drover):
-                raise AssertionError("no drover at %s: build it, or name it with --drover" % self._drover)
-            shutil.copy(self._drover, copy)
+            if not os.path.exists(program):
+                raise AssertionError("no %s: build it, or name the build's drover with --drover" % program)
+            shutil.copy(program, copy)
         return copy
 
     def drover(self, *arguments, expect=0, as_nobody=False):
