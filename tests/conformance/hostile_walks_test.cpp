@@ -132,13 +132,12 @@ TEST_CASE("every walk goes through a tree of 100,000 levels") {
       continue;
     }
     CAPTURE(std::string(name));
-    walk_on(filesystem(name), std::string(name) == "xfs" || at_full_size("10,000 levels on btrfs")
-                                  ? kVeryDeep
-                                  : kVeryDeep / 10);
+    bool very_deep = std::string(name) == "xfs" || at_full_size("3,000 levels on btrfs");
+    walk_on(filesystem(name), very_deep ? kVeryDeep : kVeryDeep / 33);
   }
   // A directory takes an inode of a fixed number there.
   if (filesystem("ext4").missing.empty())
-    walk_on(filesystem("ext4"), kVeryDeep / 10);
+    walk_on(filesystem("ext4"), at_full_size("3,000 levels on ext4") ? kVeryDeep / 10 : kVeryDeep / 33);
   else
     MESSAGE("SKIP: no deep tree on ext4: " << filesystem("ext4").missing);
 }
@@ -167,7 +166,9 @@ TEST_CASE("a chain of long names is removed, and messages about it are short") {
 }
 
 TEST_CASE("deep layers are carried from each driver to each other one") {
+  bool all = at_full_size("deep layers on xfs");
   for (const Case& from : cases()) {
+    if (from.filesystem.name == "xfs" && !all) continue;  // the pairs are those of ext4
     SUBCASE(from.name().c_str()) {
       TestHome source(from.driver, from.filesystem);
       PlannedLayer base = deep_layer("deep base", std::nullopt, LayerRole::image);
