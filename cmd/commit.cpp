@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <memory>
 #include <ostream>
 
 #include "cmd/commands.hpp"
@@ -16,7 +17,7 @@ namespace drover {
 namespace {
 
 // Takes no engine's lock: what was put aside is of no use to the engine, which may go on.
-int run_commit(Context& context) {
+int run_commit(Context& context, bool discard_left_behind) {
   catch_interrupts();
   StoreAccess store = find_store_as_root(context);
   Dir dir = open_data_root_for_change(store.root);
@@ -31,7 +32,7 @@ int run_commit(Context& context) {
   }
   if (folder->record().import)
     refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
-  require_committable(store.root, *folder);
+  require_committable(store.root, *folder, discard_left_behind);
   std::string from(driver_name(folder->record().from));
   const std::optional<RootMove> move = folder->record().move;
   log_note("this is deleted, and after that there is no rollback: " + deleted_by_commit(*folder));
@@ -48,7 +49,11 @@ int run_commit(Context& context) {
 
 void add_commit(CLI::App& app, Context& context) {
   CLI::App* cmd = app.add_subcommand("commit", "accept a finished migration: delete the old data");
-  cmd->callback([&context] { context.exit_code = run_commit(context); });
+  auto discard = std::make_shared<bool>(false);
+  cmd->add_flag(
+      "--discard-left-behind", *discard,
+      "delete also what `drover migrate --keep-going` has left behind: it is in the old data alone");
+  cmd->callback([discard, &context] { context.exit_code = run_commit(context, *discard); });
 }
 
 }  // namespace drover

@@ -25,7 +25,8 @@ namespace {
 struct MigrateFlags {
   std::string to, from, to_root;
   std::vector<std::string> storage_opts;
-  bool dry_run = false, resume = false, force = false, offline = false, yes_loop_lvm = false;
+  bool dry_run = false, resume = false, force = false, keep_going = false, offline = false,
+       yes_loop_lvm = false;
   unsigned threads = 1;
 };
 
@@ -39,6 +40,7 @@ MigrateOptions options_of(const MigrateFlags& flags) {
   if (!flags.from.empty()) options.from = require_driver(flags.from);
   options.storage_opts = flags.storage_opts;
   options.force = flags.force;
+  options.keep_going = flags.keep_going;
   options.threads = flags.threads;
   options.offline = flags.offline;
   options.yes_loop_lvm = flags.yes_loop_lvm;
@@ -58,7 +60,11 @@ void require_room(const Plan& plan) {
 
 int finish(Context& context, const MigrationResult& result) {
   if (context.json || log_level() != LogLevel::quiet) print_result(context, result);
-  return static_cast<int>(result.damaged.empty() ? ExitCode::done : ExitCode::partial);
+  if (result.left_unknown)
+    log_warning(
+        "the record of what was left behind is missing or damaged: `drover commit` will delete nothing");
+  bool all = result.damaged.empty() && result.left.empty() && !result.left_unknown;
+  return static_cast<int>(all ? ExitCode::done : ExitCode::partial);
 }
 
 int run_new(const MigrateFlags& flags, Context& context) {
@@ -86,6 +92,7 @@ int run_new(const MigrateFlags& flags, Context& context) {
                          .from_home = found.from_home,
                          .to_home = found.to_home,
                          .force = options.force,
+                         .keep_going = options.keep_going,
                          .move = found.move};
   auto progress = make_progress(context);
   MigrationResult result = run_migration(store.root, record, found, flags.threads, *progress);
@@ -103,6 +110,7 @@ MigrationResult resume_staging(const DataRoot& root, MigrationFolder& folder, un
                          .move = record.move,
                          .storage_opts = record.storage_opts,
                          .force = record.force,
+                         .keep_going = record.keep_going,
                          .threads = threads,
                          .offline = record.from_home.offline,
                          .yes_loop_lvm = true};
@@ -169,8 +177,13 @@ void add_migrate(CLI::App& app, Context& context) {
   cmd->add_flag("--force", flags->force,
                 "also to a driver that the installed engine or kernel does not have; also layers that are "
                 "damaged in the source already, as they are");
+  cmd->add_flag(
+      "--keep-going", flags->keep_going,
+      "leave behind what is damaged in the source, and what needs it, and move all else: exit code 3; "
+      "the old data keeps it");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
+  resume->excludes("--keep-going");
   resume->excludes(to_root);
   resume->excludes(add_offline_option(*cmd, flags->offline));
   cmd->add_flag("--yes-loop-lvm", flags->yes_loop_lvm,

@@ -5,6 +5,7 @@
 
 #include "cmd/render.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/size_text.hpp"
 
 namespace drover {
@@ -33,6 +34,30 @@ Json layer_json(const PlannedLayer& layer) {
           {"role", role_name(layer.role)},
           {"chain_id", layer.chain_id ? Json("sha256:" + *layer.chain_id) : Json(nullptr)},
           {"serves", layer.serves}};
+}
+
+Json left_json(const LeftBehind& left) {
+  Json parts = Json::array();
+  for (const auto& [part, what] : left) {
+    bool digest = part.kind == Part::Kind::layer || part.kind == Part::Kind::image;
+    parts.push_back({{"kind", kind_name(part.kind)},
+                     {"id", digest ? "sha256:" + part.id : part.id},
+                     {"name", what.name},
+                     {"why", what.why}});
+  }
+  return parts;
+}
+
+/// What users have names for, one a line; layers in one number.
+void print_left(InfoLines& lines, const LeftBehind& left) {
+  std::size_t layers = 0;
+  for (const auto& [part, what] : left) {
+    if (part.kind == Part::Kind::layer)
+      ++layers;
+    else
+      lines.line(1, "Left Behind", describe(part, what) + ": " + printable(what.why));
+  }
+  if (layers > 0) lines.line(1, "Left Behind", human_count(layers) + (layers == 1 ? " layer" : " layers"));
 }
 
 void print_plan_json(Context& context, const DataRoot& root, const Preflight& found,
@@ -65,6 +90,7 @@ void print_plan_json(Context& context, const DataRoot& root, const Preflight& fo
                            {"free_inodes", plan.counts_inodes ? Json(plan.free_inodes) : Json(nullptr)},
                            {"fits", plan.fits()},
                            {"notes", plan.notes},
+                           {"left_behind", left_json(found.inventory.left)},
                            {"removed_storage_opts", found.removed},
                            {"config_diff", config_diff}});
 }
@@ -97,6 +123,7 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
                "up to " + human_count(plan.needed_inodes) + " of " + human_count(plan.free_inodes) + " free");
   lines.line(1, "Kept for Rollback",
              root.path + (found.move ? " as it is" : "/drover") + ", until `drover commit`");
+  print_left(lines, found.inventory.left);
   for (const std::string& note : plan.notes) lines.line(1, "Note", note);
   for (const std::string& option : found.removed)
     lines.line(
@@ -131,6 +158,7 @@ void print_result_json(Context& context, const MigrationResult& result) {
                              {"of_earlier_run", result.earlier},
                              {"damaged_in_source", result.damaged}}},
                            {"notes", result.notes},
+                           {"left_behind", left_json(result.left)},
                            {"files",
                             {{"linked", moved.linked},
                              {"reflinked", moved.reflinked},
@@ -155,14 +183,18 @@ void print_result_text(Context& context, const MigrationResult& result) {
   lines.line(1, "Files",
              human_count(moved.linked) + " linked, " + human_count(moved.reflinked) + " reflinked, " +
                  human_count(moved.copied) + " copied (" + human_size(moved.copied_bytes) + ")");
+  print_left(lines, result.left);
   for (const std::string& layer : result.damaged)
     lines.line(1, "Damaged Before", layer + ": carried as it was");
   lines.line(1, "Old Data",
              result.old_root ? "untouched in " + *result.old_root : "kept in " + result.root + "/drover");
   context.out << "\nStart the engine and look around. Then, either is final:\n"
-                 "  drover commit     deletes the old data\n"
-                 "  drover rollback   goes back to "
-              << result.old_root.value_or(from) << ", with the engine stopped\n";
+              << (result.left.empty()
+                      ? "  drover commit     deletes the old data\n"
+                      : "  drover commit --discard-left-behind\n"
+                        "                    deletes the old data, and with it what was left behind\n")
+              << "  drover rollback   goes back to " << result.old_root.value_or(from)
+              << ", with the engine stopped\n";
 }
 
 }  // namespace

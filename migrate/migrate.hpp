@@ -18,6 +18,8 @@ struct MigrationResult {
   std::size_t proven = 0, compared = 0;  ///< layers of this run
   std::size_t earlier = 0;               ///< layers that an interrupted run had finished
   std::vector<std::string> damaged;      ///< layers that were damaged in the source already
+  LeftBehind left;                       ///< damaged, or standing on what is
+  bool left_unknown = false;             ///< the record of what an earlier run has left behind is lost
   std::vector<std::string> notes;        ///< the plan's
   std::string root;                      ///< the data root in force now
   std::optional<std::string> old_root;   ///< where that has moved from
@@ -26,12 +28,12 @@ struct MigrationResult {
 
 /// Stages, proves and switches; the data root's engine lock must be held. Of a move into another root, it is
 /// the old one, the other one's lock must be held as well where it is there, and the new root's is taken
-/// besides. Throws Error with nothing of the source changed: what is staged stays for `--resume`.
-MigrationResult run_migration(const DataRoot&, const MigrationRecord&, const Preflight&, unsigned threads,
+/// besides. Throws Error with nothing of the source changed: what is staged stays for `--resume`. Of a
+/// migration that keeps going, what is found damaged on the way is taken out of the preflight.
+MigrationResult run_migration(const DataRoot&, const MigrationRecord&, Preflight&, unsigned threads,
                               Progress&);
 /// The same for one that was interrupted while staging.
-MigrationResult resume_migration(const DataRoot&, MigrationFolder&, const Preflight&, unsigned threads,
-                                 Progress&);
+MigrationResult resume_migration(const DataRoot&, MigrationFolder&, Preflight&, unsigned threads, Progress&);
 /// An interrupted switch of which nothing is done, and during which an engine may have run on the old setup,
 /// is staging again: true. What was staged is then made and proven anew where it may have changed.
 bool back_to_staging(const Dir& data_root, MigrationFolder&);

@@ -11,7 +11,7 @@ namespace drover {
 namespace {
 
 // Of what the folder holds and where.
-constexpr int kVersion = 2, kMoveVersion = 3, kImportVersion = 4;
+constexpr int kVersion = 2, kMoveVersion = 3, kImportVersion = 4, kKeepGoingVersion = 5;
 
 using Json = nlohmann::ordered_json;
 
@@ -50,9 +50,10 @@ HomeSettings parse_settings(const Json& json, const char* key) {
 }  // namespace
 
 std::string record_text(const MigrationRecord& record, bool is_pointer) {
-  Json json{{"version", record.import ? kImportVersion
-                        : record.move ? kMoveVersion
-                                      : kVersion},
+  Json json{{"version", record.import       ? kImportVersion
+                        : record.keep_going ? kKeepGoingVersion
+                        : record.move       ? kMoveVersion
+                                            : kVersion},
             {"from", driver_name(record.from)},
             {"to", driver_name(record.to)},
             {"config", record.config_path},
@@ -72,7 +73,8 @@ MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
     return found != json.end() && found->is_string() ? found->get<std::string>() : "";
   };
   Json version = json.is_object() ? json.value("version", Json()) : Json();
-  if (version != kVersion && version != kMoveVersion && version != kImportVersion)
+  if (version != kVersion && version != kMoveVersion && version != kImportVersion &&
+      version != kKeepGoingVersion)
     throw Error("is of another version of drover");
   const DriverEntry *from = find_driver(string_at("from")), *to = find_driver(string_at("to"));
   MigrationRecord record;
@@ -84,7 +86,9 @@ MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
   record.from_home = parse_settings(json, "from_home");
   record.to_home = parse_settings(json, "to_home");
   record.force = json.value("force", Json()) == true;
-  if (version == kMoveVersion) record.move = parse_root_move(json.value("move", Json()));
+  record.keep_going = version == kKeepGoingVersion;
+  if (version == kMoveVersion || (record.keep_going && json.contains("move")))
+    record.move = parse_root_move(json.value("move", Json()));
   record.import = version == kImportVersion;
   is_pointer = record.move && json.value("pointer", Json()) == true;
   return record;

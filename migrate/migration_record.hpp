@@ -16,13 +16,14 @@ struct MigrationRecord {
   /// Both homes' settings when it began: the configuration that they come from changes on the way.
   HomeSettings from_home, to_home;
   bool force = false;            ///< --force
+  bool keep_going = false;       ///< --keep-going: what is damaged is left behind (left_behind_record.hpp)
   std::optional<RootMove> move;  ///< into another data root
   bool import = false;           ///< not a migration: an archive is imported into the store of `to`
 };
 
 /// The text of plan.json. `is_pointer`: of the one in the old root, which says that the migration is kept in
-/// the new one. A record with a move, or of an import, has a version of its own, so that a drover which
-/// knows none refuses it.
+/// the new one. A record with a move, of a migration that keeps going, or of an import, has a
+/// version of its own, so that a drover which knows none refuses it.
 std::string record_text(const MigrationRecord&, bool is_pointer = false);
 /// Throws Error "is ..." that lacks the file's name.
 MigrationRecord parse_record(const std::string& text, bool& is_pointer);

@@ -12,6 +12,7 @@
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/left_behind_record.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
@@ -86,6 +87,8 @@ void remove_old_layers(const MigrationFolder& folder, const Inventory& before) {
   auto home = old_home(folder);
   if (home->layers_outside()) {
     std::set<LayerId> own = folder.finished_layers();
+    if (auto left = read_left_behind(folder.dir()))
+      for (const auto& [part, what] : *left) own.insert(what.files.begin(), what.files.end());
     for (const auto& [chain, layer] : before.layers) own.insert(layer.cache_id);
     for (const auto& [name, mount] : before.mounts) {
       own.insert(mount.mount_id);

@@ -126,6 +126,13 @@ void mark_heads(std::map<LayerId, PlannedLayer>& layers, const Inventory& invent
   }
 }
 
+void count_parts(Plan& plan, const Inventory& inventory) {
+  plan.images = inventory.images.size();
+  plan.tags = 0;
+  for (const auto& [id, image] : inventory.images) plan.tags += image.references.size();
+  plan.containers = inventory.containers.size();
+}
+
 LayerFacts sum(LayerFacts a, const LayerFacts& b) {
   a.bytes += b.bytes;
   a.entries += b.entries;
@@ -262,9 +269,7 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   for (const auto& [id, fact] : facts)
     if (!collector.layers_.contains(id)) plan.orphans.push_back(id);
   plan.layers = in_order(std::move(collector.layers_));
-  plan.images = inventory.images.size();
-  for (const auto& [id, image] : inventory.images) plan.tags += image.references.size();
-  plan.containers = inventory.containers.size();
+  count_parts(plan, inventory);
   plan.links = target.links;
   plan.image_transfer = transfer_of(target, true);
   plan.container_transfer = transfer_of(target, false);
@@ -276,6 +281,25 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   carry_size_limits(plan, inventory, target.size_limits);
   add_notes(plan, inventory, facts);
   return plan;
+}
+
+std::vector<LayerId> reduce_plan(Plan& plan, const Inventory& inventory,
+                                 const std::map<LayerId, LayerFacts>& facts) {
+  std::erase_if(plan.layers, [&](const PlannedLayer& layer) { return !facts.contains(layer.id); });
+  std::map<LayerId, PlannedLayer> layers;
+  for (PlannedLayer layer : plan.layers) {
+    layer.serves.clear();
+    layers.emplace(layer.id, std::move(layer));
+  }
+  mark_heads(layers, inventory);
+  std::vector<LayerId> heads;
+  for (PlannedLayer& layer : plan.layers) {
+    PlannedLayer& now = layers.at(layer.id);
+    if (now.head && !layer.head) heads.push_back(layer.id);
+    layer = std::move(now);
+  }
+  count_parts(plan, inventory);
+  return heads;
 }
 
 std::string describe(const PlannedLayer& layer) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 
 #include "detect/config_root.hpp"
 #include "drivers/probe_backing.hpp"
@@ -10,6 +11,7 @@
 #include "drivers/sys/printable.hpp"
 #include "migrate/config_file.hpp"
 #include "migrate/move_check.hpp"
+#include "migrate/record_damage.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/survey.hpp"
@@ -110,8 +112,27 @@ void refuse_damage(const std::vector<StoreProblem>& problems) {
   if (count == 0) return;
   if (count > 1) first += "; and " + std::to_string(count - 1) + " more";
   if (!fix.empty()) throw Error("cannot read Docker's records as they are: " + first, fix);
-  throw Error("Docker's records are damaged: " + first,
-              "`drover verify` lists all damage; remove what uses it with the engine, then try again");
+  throw Error(
+      "Docker's records are damaged: " + first,
+      "`drover verify` lists all damage; remove what uses it with the engine, then try again; or leave "
+      "it behind: --keep-going");
+}
+
+/// Takes what is damaged out of what was found. What cannot be left behind by itself ends it all.
+void leave_damage(const Dir& dir, const MigrateOptions& options, Preflight& found) {
+  std::vector<StoreProblem> damage = found.inventory.problems;
+  auto add = [&](std::vector<StoreProblem> more) {
+    damage.insert(damage.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  if (!options.force) add(unprovable_layers(found.inventory));
+  add(unreadable_records(dir, found.inventory));
+  for (const StoreProblem& problem : damage)
+    if (problem.fatal && problem.parts.empty())
+      throw Error("--keep-going cannot leave this behind, since it concerns all images: " + problem.what,
+                  problem.fix.empty() ? "repair it first, from a backup say" : problem.fix);
+  leave_behind(found.inventory, found.facts, damage);
+  if (auto cache = build_cache_problems(dir, found.inventory.left); !cache.empty())
+    leave_behind(found.inventory, found.facts, cache);
 }
 
 /// What the admin has set on containers' layers, and no records know of.
@@ -239,17 +260,19 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   if (!options.yes_loop_lvm) refuse_reluctant_target(root, to, found.to_home);
   if (!found.move) require_free_target(root, dir, to, found.to_home);
   found.inventory = read_inventory(dir, found.from, found.source.get());
-  refuse_damage(found.inventory.problems);
+  if (!options.keep_going) refuse_damage(found.inventory.problems);
   refuse_running_containers(found.inventory);
   Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads);
-  refuse_damage(survey.problems);
+  if (!options.keep_going) refuse_damage(survey.problems);
   auto& problems = found.inventory.problems;
   problems.insert(problems.end(), survey.problems.begin(), survey.problems.end());
+  found.facts = std::move(survey.facts);
+  if (options.keep_going) leave_damage(dir, options, found);
   if (found.move) found.rest = survey_rest(dir, found.inventory);
   TargetFacts target = look_at_target(target_root, backing, to, found.to_home, *found.source, dir,
                                       found.move ? &found.rest : nullptr);
   if (found.move && !on_one_filesystem(*found.move)) target.reflink = false;
-  found.plan = make_plan(found.inventory, found.source->form(), survey.facts, target);
+  found.plan = make_plan(found.inventory, found.source->form(), found.facts, target);
   if (found.move)
     for (std::string& note : notes_of_move(*found.move, root, dir, config, backing, found.rest))
       found.plan.notes.push_back(std::move(note));

@@ -7,6 +7,7 @@
 #include "detect/data_root.hpp"
 #include "detect/engine_config.hpp"
 #include "drivers/driver.hpp"
+#include "migrate/left_behind.hpp"
 #include "migrate/plan.hpp"
 #include "migrate/root_move.hpp"
 #include "migrate/stage_root.hpp"
@@ -24,6 +25,7 @@ struct MigrateOptions {
   /// Go on where the installed engine or the running kernel does not have the target's driver (but never
   /// where the filesystem cannot hold its layers), or image layers are damaged in the source already.
   bool force = false;
+  bool keep_going = false;  ///< what is damaged is left behind, and what needs it
   unsigned threads = 1;
   bool offline = false;       ///< read the source without the kernel's part of its driver
   bool yes_loop_lvm = false;  ///< make a home that its driver is reluctant to make
@@ -34,6 +36,7 @@ struct Preflight {
   DriverKind from = DriverKind::overlay2;
   std::unique_ptr<Driver> source;
   Inventory inventory;
+  FactsOfLayers facts;
   Plan plan;
   HomeSettings from_home, to_home;
   std::optional<RootMove> move;      ///< into another data root

@@ -8,6 +8,7 @@
 #include "migrate/layer_changes.hpp"
 #include "migrate/layer_writer.hpp"
 #include "migrate/proof.hpp"
+#include "migrate/read_through.hpp"
 
 namespace drover {
 
@@ -99,9 +100,22 @@ LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_
   if (!allow_damaged)
     throw Error(
         ExitCode::proof_failed, describe(layer) + " is damaged in the source already: " + before.detail,
-        "`drover verify` lists all damage; `drover rollback`, then remove what uses it, or carry it as it "
-        "is: drover migrate --force");
+        "`drover verify` lists all damage; `drover rollback`, then remove what uses it, leave it behind "
+        "(drover migrate --keep-going), or carry it as it is (drover migrate --force)");
   return LayerCheck::damaged_before;
+}
+
+std::string LayerStager::source_damage(const PlannedLayer& layer, bool allow_damaged) const {
+  try {
+    read_through(View(source_, layer.id));
+  } catch (const Error& e) {
+    if (!is_damage(e)) throw;
+    return describe(layer) + " cannot be read: " + e.what();
+  }
+  if (layer.role != LayerRole::image || allow_damaged) return {};
+  LayerProof proof = prove_layer(data_root_, plan_.from, inventory_.layers.at(*layer.chain_id), source_);
+  if (proof.verdict != LayerProof::Verdict::damaged) return {};
+  return describe(layer) + " does not have its diff ID: " + proof.detail;
 }
 
 /// From which layer of the stack on everything is an image layer, whose content prove() looks at by itself.

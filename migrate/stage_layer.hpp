@@ -33,6 +33,10 @@ class LayerStager {
   /// `allow_damaged`: a layer that is damaged in the source already is no failure.
   LayerCheck prove(const PlannedLayer&, bool allow_damaged) const;
 
+  /// Once one of these has failed: reads all that the source has of the layer, to know on which side the
+  /// fault is. What is wrong with the source; empty: nothing. `allow_damaged` as above.
+  std::string source_damage(const PlannedLayer&, bool allow_damaged) const;
+
  private:
   void read_source(const PlannedLayer&, ChangeSink&) const;
   std::optional<LayerId> base_of(const PlannedLayer&) const;

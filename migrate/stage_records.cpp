@@ -8,6 +8,8 @@
 #include "drivers/clone_tree.hpp"
 #include "drivers/sys/error.hpp"
 #include "migrate/compare_views.hpp"
+#include "migrate/left_out.hpp"
+#include "migrate/read_through.hpp"
 
 namespace drover {
 
@@ -20,10 +22,11 @@ Dir source_records(const Dir& data_root, DriverKind driver) {
 }
 
 /// A fresh copy of a folder, under this name.
-void copy_folder(const Dir& from, const Dir& to, const char* name) {
+void copy_folder(const Dir& from, const Dir& to, const char* name,
+                 const std::set<std::string>& left_out = {}) {
   to.remove_tree(name);
   to.make_dir(name, 0700);
-  clone_tree(from, to.sub(name), false);
+  clone_tree(from, to.sub(name), false, [&](const std::string& path) { return left_out.contains(path); });
 }
 
 void set_driver(const Dir& container, DriverKind to) {
@@ -36,21 +39,22 @@ void set_driver(const Dir& container, DriverKind to) {
   set_attributes(container, "", folder, folder_xattrs, false);
 }
 
-View plain_view(Dir dir) {
-  std::vector<OpenLayer> layers;
-  layers.push_back({std::move(dir), nullptr});
-  return View(std::move(layers), Marks::none);
-}
-
 [[noreturn]] void differs(const std::string& what) {
   throw Error(ExitCode::proof_failed, "the copy of Docker's records is not what it was: " + what,
               "the source is untouched; `drover rollback` removes the copy");
 }
 
-void compare_folders(const Dir& from, const Dir& to) {
-  View before = plain_view(from.clone()), after = plain_view(to.clone());
-  ViewDifferences differences = compare_views({before, Marks::none}, {after, Marks::none}, true);
+void compare_folders(const Dir& from, const Dir& to, const std::set<std::string>& left_out = {}) {
+  View before = folder_view(from), after = folder_view(to);
+  ViewDifferences differences =
+      compare_views({before, Marks::none}, {after, Marks::none}, true,
+                    [&](const std::string& path) { return left_out.contains(path); });
   if (!differences.none()) differs(differences.first.front());
+}
+
+std::optional<Dir> build_records_to_carry(const Dir& data_root, const Inventory& inventory) {
+  if (inventory.left.contains({Part::Kind::build_cache, ""})) return std::nullopt;
+  return data_root.try_sub(kBuildRecords);
 }
 
 }  // namespace
@@ -60,34 +64,47 @@ std::string config_for_driver(const std::string& text, DriverKind kind) {
 }
 
 void stage_records(const Dir& data_root, const Inventory& inventory, DriverKind to, const Dir& folder) {
-  copy_folder(source_records(data_root, inventory.driver), folder, kImage);
-  copy_folder(data_root.make_path(kContainers, 0710), folder, kContainers);
+  Dir records = source_records(data_root, inventory.driver);
+  copy_folder(records, folder, kImage, left_out_of_image(records, inventory));
+  drop_left_tags(records, folder.sub(kImage), inventory.left);
+  copy_folder(data_root.make_path(kContainers, 0710), folder, kContainers,
+              left_out_of_containers(inventory.left));
   Dir containers = folder.sub(kContainers);
   for (const auto& [id, record] : inventory.containers)
     with_context("container " + display_name(record), [&, &id = id] { set_driver(containers.sub(id), to); });
 }
 
-void stage_build_records(const Dir& data_root, const Dir& folder) {
-  if (auto there = data_root.try_sub(kBuildRecords)) return copy_folder(*there, folder, kBuildRecords);
+void stage_build_records(const Dir& data_root, const Inventory& inventory, const Dir& folder) {
+  auto there = build_records_to_carry(data_root, inventory);
+  if (there) return copy_folder(*there, folder, kBuildRecords);
   // In place of none as well, so that what an engine makes there under either setup is told from the other's.
   folder.remove_tree(kBuildRecords);
   folder.make_dir(kBuildRecords, 0711);
 }
 
-void prove_build_records(const Dir& data_root, const Dir& folder) {
+void prove_build_records(const Dir& data_root, const Inventory& inventory, const Dir& folder) {
   Dir copy = folder.sub(kBuildRecords);
-  if (auto there = data_root.try_sub(kBuildRecords))
+  if (auto there = build_records_to_carry(data_root, inventory))
     compare_folders(*there, copy);
   else if (!copy.list().empty())
     differs("`" + copy.path() + "`");
 }
 
 void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind to, const Dir& folder) {
-  compare_folders(source_records(data_root, inventory.driver), folder.sub(kImage));
+  Dir records = source_records(data_root, inventory.driver);
+  std::set<std::string> left_out = left_out_of_image(records, inventory);
+  require_left_out(folder.sub(kImage), left_out);
+  if (has_left_tags(records, inventory.left)) {
+    require_left_tags_dropped(records, folder.sub(kImage), inventory.left);
+    left_out.insert(kRepositories);
+  }
+  compare_folders(records, folder.sub(kImage), left_out);
+  std::set<std::string> containers_left = left_out_of_containers(inventory.left);
   Dir before = data_root.sub(kContainers), after = folder.sub(kContainers);
-  auto names_of = [](const Dir& dir) {
+  auto names_of = [&](const Dir& dir) {
     std::set<std::string> names;
-    for (const DirEntry& entry : dir.list()) names.insert(entry.name);
+    for (const DirEntry& entry : dir.list())
+      if (&dir == &after || !containers_left.contains(entry.name)) names.insert(entry.name);
     return names;
   };
   if (names_of(before) != names_of(after)) differs("the containers are not the same");
@@ -101,7 +118,7 @@ void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind 
     }
     // Of these one file is to differ, in one word.
     if (config_for_driver(a->read(kConfig), to) != b->read(kConfig)) differs("`" + b->path_of(kConfig) + "`");
-    View old_view = plain_view(a->clone()), new_view = plain_view(b->clone());
+    View old_view = folder_view(*a), new_view = folder_view(*b);
     ViewDifferences differences = compare_views({old_view, Marks::none}, {new_view, Marks::none}, true);
     for (const std::string& one : differences.first)
       if (!one.starts_with(std::string("`") + kConfig + "`")) differs(one);

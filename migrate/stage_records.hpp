@@ -13,18 +13,19 @@ constexpr const char* kContainers = "containers";
 constexpr const char* kBuildRecords = "buildkit";
 
 /// Makes, in the migration's folder, what is to be `image/<to>` and `containers/`: copies of the source's,
-/// each container of its driver now one of `to`. What an earlier try left there is made anew.
+/// each container of its driver now one of `to`; without what the inventory leaves behind. What an earlier
+/// try left there is made anew.
 void stage_records(const Dir& data_root, const Inventory&, DriverKind to, const Dir& folder);
 
 /// Compares them with the source's, byte by byte. Throws Error (proof_failed) that names what differs.
 void prove_records(const Dir& data_root, const Inventory&, DriverKind to, const Dir& folder);
 
-/// Makes, in the migration's folder, a copy of `buildkit/`; of none an empty one. What an earlier try left
-/// there is made anew.
-void stage_build_records(const Dir& data_root, const Dir& folder);
+/// Makes, in the migration's folder, a copy of `buildkit/`; of none, or one that is left behind, an empty
+/// one. What an earlier try left there is made anew.
+void stage_build_records(const Dir& data_root, const Inventory&, const Dir& folder);
 
 /// Compares them with the source's, byte by byte. Throws Error (proof_failed) that names what differs.
-void prove_build_records(const Dir& data_root, const Dir& folder);
+void prove_build_records(const Dir& data_root, const Inventory&, const Dir& folder);
 
 /// A container's config.v2.json with this driver in it; all else stays, byte for byte.
 std::string config_for_driver(const std::string& text, DriverKind);

@@ -10,6 +10,8 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/compare_views.hpp"
+#include "migrate/left_out.hpp"
+#include "migrate/read_through.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/survey.hpp"
@@ -67,14 +69,8 @@ void rewrite(const RewrittenFile& file, const Dir& new_root, const MigrationReco
               "the old root is untouched; `drover rollback` removes the copy");
 }
 
-View view_of(const Dir& dir) {
-  std::vector<OpenLayer> layers;
-  layers.push_back({dir.clone(), nullptr});
-  return View(std::move(layers), Marks::none);
-}
-
 void require_alike(const Dir& a, const Dir& b, const std::function<bool(const std::string&)>& leave_out) {
-  View before = view_of(a), after = view_of(b);
+  View before = folder_view(a), after = folder_view(b);
   ViewDifferences found = compare_views({before, Marks::none}, {after, Marks::none}, true, leave_out);
   if (!found.none()) rest_differs(found.first.front() + " in `" + b.path() + "`");
 }
@@ -98,6 +94,21 @@ void add(LayerFacts& sum, const LayerFacts& more) {
   sum.entries += more.entries;
   sum.directories += more.directories;
   sum.protected_entries += more.protected_entries;
+}
+
+/// At the root's top, and in containers/: what the inventory leaves behind.
+std::set<std::string> left_behind_in_root(const LeftBehind& left) {
+  std::set<std::string> paths;
+  for (const std::string& id : left_out_of_containers(left))
+    paths.insert(std::string(kContainers) + "/" + id);
+  if (left.contains({Part::Kind::build_cache, ""})) paths.insert(kBuildRecords);
+  return paths;
+}
+
+/// As a condition, besides what no move carries.
+std::function<bool(const std::string&)> left_out_of_copy(const Inventory& inventory) {
+  return [no_move = left_out_of_move(inventory), left = left_behind_in_root(inventory.left)](
+             const std::string& path) { return no_move(path) || left.contains(path); };
 }
 
 /// What of other drivers' stays behind.
@@ -182,13 +193,18 @@ TransferCount stage_rest(const Dir& old_root, const Inventory& inventory, const 
                 "move it elsewhere, then go on");
   for (const std::string& name : there.ours)
     if (name != driver_name(record.to)) new_root.remove_tree(name);
-  TransferCount count = clone_tree(old_root, new_root, false, left_out_of_move(inventory));
+  TransferCount count = clone_tree(old_root, new_root, false, left_out_of_copy(inventory));
   Dir image = new_root.sub(kImage);
   struct stat above = image.stat();
   std::vector<Xattr> xattrs = image.xattrs("");
   std::string to(driver_name(record.to));
   image.make_dir(to, 0700);
-  count += clone_tree(old_root.sub(kImage).sub(driver_name(record.from)), image.sub(to), false);
+  Dir records = old_root.sub(kImage).sub(driver_name(record.from));
+  count += clone_tree(records, image.sub(to), false,
+                      [left = left_out_of_image(records, inventory)](const std::string& path) {
+                        return left.contains(path);
+                      });
+  drop_left_tags(records, image.sub(to), inventory.left);
   set_attributes(image, "", above, xattrs, false);
   for (const RewrittenFile& file : rewritten_files(old_root, inventory)) rewrite(file, new_root, record);
   return count;
@@ -199,7 +215,8 @@ void prove_rest(const Dir& old_root, const Inventory& inventory, const Migration
   std::vector<RewrittenFile> files = rewritten_files(old_root, inventory);
   std::set<std::string> rewritten;
   for (const RewrittenFile& file : files) rewritten.insert(file.path());
-  auto left_out = left_out_of_move(inventory);
+  require_left_out(new_root, left_behind_in_root(inventory.left));
+  auto left_out = left_out_of_copy(inventory);
   // The root's own time is that of its last entry, the old one's too: drover's folder is in both.
   require_alike(old_root, new_root, [&](const std::string& path) {
     return path.empty() || left_out(path) || rewritten.contains(path);
@@ -212,8 +229,15 @@ void prove_rest(const Dir& old_root, const Inventory& inventory, const Migration
   if (!same_attributes(a, b) ||
       !std::includes(new_xattrs.begin(), new_xattrs.end(), old_xattrs.begin(), old_xattrs.end()))
     rest_differs("the attributes of `" + new_root.path() + "`");
-  require_alike(old_root.sub(kImage).sub(driver_name(record.from)),
-                new_root.sub(kImage).sub(driver_name(record.to)), {});
+  Dir records = old_root.sub(kImage).sub(driver_name(record.from)),
+      copy = new_root.sub(kImage).sub(driver_name(record.to));
+  std::set<std::string> left = left_out_of_image(records, inventory);
+  require_left_out(copy, left);
+  if (has_left_tags(records, inventory.left)) {
+    require_left_tags_dropped(records, copy, inventory.left);
+    left.insert(kRepositories);
+  }
+  require_alike(records, copy, [&](const std::string& path) { return left.contains(path); });
   for (const RewrittenFile& file : files) require_rewritten(file, old_root, record, new_root);
 }
 

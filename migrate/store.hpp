@@ -51,6 +51,23 @@ struct ContainerRecord {
   std::optional<std::string> size_limit;  ///< --storage-opt size=
 };
 
+/// What of a store can be left behind by itself, with all that needs it. The build cache is one part: its
+/// records are BuildKit's own, and name its layers.
+struct Part {
+  enum class Kind { layer, image, container, build_cache };
+  Kind kind = Kind::layer;
+  std::string id;  ///< a chain ID, the ID of an image or a container; empty: the build cache
+  auto operator<=>(const Part&) const = default;
+};
+
+/// A part that is left behind.
+struct LeftPart {
+  std::string name;            ///< as users call it
+  std::string why;             ///< the damage, of the part itself or of what it needs
+  std::vector<LayerId> files;  ///< what of it is known to be in the driver's home
+};
+using LeftBehind = std::map<Part, LeftPart>;
+
 /// Something in the records that does not hold together.
 struct StoreProblem {
   std::string what;                   ///< one line: which record, and what is wrong with it
@@ -59,6 +76,9 @@ struct StoreProblem {
   /// without a word to its user, and nothing is lost by going on.
   bool fatal = true;
   std::string fix = {};  ///< where nothing is damaged but drover cannot read it as it is: what to do about it
+  /// With which parts left behind it is no problem any more, and their names: what is damaged, and what the
+  /// inventory lacks for it. None: no part by itself is to blame.
+  std::map<Part, std::string> parts = {};
 };
 
 /// What the engine loads from the records. Where no problem is fatal, all of it hangs together: each layer's
@@ -72,13 +92,14 @@ struct Inventory {
   std::map<std::string, ContainerRecord> containers;  ///< of this driver, by ID
   std::vector<ContainerRecord> foreign_containers;    ///< whose Driver is another one
   std::vector<StoreProblem> problems;
+  LeftBehind left;  ///< what is not in here any more, since it is to be left behind (left_behind.hpp)
 };
 
-/// Reads the records; never throws for what they say, only for what cannot be read at all (no rights, I/O
-/// error). What is wrong with them is in `problems`: unparsable files, bad IDs, chain IDs that do not follow
-/// from their parents and diff IDs, parent cycles, images whose layers are missing, containers whose mount is
-/// missing, cache IDs that the driver does not have (asked through `home` where given), IDs with two owners.
-/// Records of a driver that are absent are an empty inventory.
+/// Reads the records; never throws for what they say, only for what cannot be read at all (no rights, a
+/// folder with I/O errors). What is wrong with them is in `problems`: unreadable and unparsable files, bad
+/// IDs, chain IDs that do not follow from their parents and diff IDs, parent cycles, images whose layers are
+/// missing, containers whose mount is missing, cache IDs that the driver does not have (asked through `home`
+/// where given), IDs with two owners. Records of a driver that are absent are an empty inventory.
 Inventory read_inventory(const Dir& data_root, DriverKind driver, const Driver* home);
 
 /// The names of the drivers that have records in `image/`, whether drover knows them or not.

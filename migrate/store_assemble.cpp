@@ -15,6 +15,7 @@ struct Fault {
   bool visible = false;       ///< the engine shows one of those, or the user gave it a name
   enum class Rank { tagged, untagged, container };
   std::set<std::pair<Rank, std::string>> concerns;
+  std::map<Part, std::string> parts;
 };
 
 class Assembly {
@@ -24,6 +25,7 @@ class Assembly {
     inventory_.driver = driver;
     for (auto& [id, entry] : containers.containers) {
       if (entry.dying) dying_.insert(id);
+      if (entry.lacks_host_config) unconfigured_.insert(id);
       if (find_driver(entry.record.driver) == &driver_entry(driver))
         inventory_.containers.emplace(id, std::move(entry.record));
       else
@@ -49,15 +51,17 @@ class Assembly {
   }
 
  private:
-  void report(Reason what, std::vector<std::string> concerns, bool fatal) {
-    inventory_.problems.push_back({std::move(what.why), std::move(concerns), fatal, std::move(what.fix)});
+  void report(Reason what, std::vector<std::string> concerns, bool fatal,
+              std::map<Part, std::string> parts = {}) {
+    inventory_.problems.push_back(
+        {std::move(what.why), std::move(concerns), fatal, std::move(what.fix), std::move(parts)});
   }
 
   /// A layer has one fault: the first one found explains the others.
   void note(const Digest& chain_id, const std::string& what, bool stops_engine = false,
             const std::string& fix = {}) {
     faults_.try_emplace(chain_id,
-                        Fault{"layer " + short_id(chain_id) + " " + what, fix, stops_engine, false, {}});
+                        Fault{"layer " + short_id(chain_id) + " " + what, fix, stops_engine, false, {}, {}});
   }
 
   void note_damaged_layers() {
@@ -135,21 +139,23 @@ class Assembly {
   /// The layers that the engine does not load: no sound record, or on top of such a one.
   void find_unloadable() {
     std::map<Digest, std::vector<Digest>> children;
-    std::vector<Digest> next;
     for (const auto& [chain_id, layer] : db_.layers)
       if (layer.parent) children[*layer.parent].push_back(chain_id);
-    for (const auto& [chain_id, fault] : faults_)
-      if (fault.stops_engine || !db_.layers.contains(chain_id)) next.push_back(chain_id);
-    drop(std::move(next), children, unloadable_);
+    for (auto& [chain_id, fault] : faults_) {
+      fault.parts.emplace(Part{Part::Kind::layer, chain_id}, short_id(chain_id));
+      if (fault.stops_engine || !db_.layers.contains(chain_id))
+        drop({chain_id}, children, unloadable_, &fault.parts);
+    }
     children_ = std::move(children);
   }
 
   static void drop(std::vector<Digest> next, const std::map<Digest, std::vector<Digest>>& children,
-                   std::set<Digest>& dropped) {
+                   std::set<Digest>& dropped, std::map<Part, std::string>* parts = nullptr) {
     while (!next.empty()) {
       Digest chain_id = std::move(next.back());
       next.pop_back();
       if (!dropped.insert(chain_id).second) continue;
+      if (parts) parts->emplace(Part{Part::Kind::layer, chain_id}, short_id(chain_id));
       if (auto found = children.find(chain_id); found != children.end())
         next.insert(next.end(), found->second.begin(), found->second.end());
     }
@@ -168,6 +174,7 @@ class Assembly {
         if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
           fault->second.concerns.emplace(
               image.references.empty() ? Fault::Rank::untagged : Fault::Rank::tagged, display_name(image));
+          fault->second.parts.emplace(Part{Part::Kind::image, id}, display_name(image));
           fault->second.visible |= visible;
         }
     }
@@ -177,6 +184,7 @@ class Assembly {
       for (const Digest& chain_id : ancestry(mount->second.parent))
         if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
           fault->second.concerns.emplace(Fault::Rank::container, display_name(container));
+          fault->second.parts.emplace(Part{Part::Kind::container, id}, display_name(container));
           fault->second.visible = true;
         }
     }
@@ -184,11 +192,11 @@ class Assembly {
 
   void report_layers() {
     std::vector<Digest> unneeded;
-    for (const auto& [chain_id, fault] : faults_) {
+    for (auto& [chain_id, fault] : faults_) {
       bool fatal = fault.visible || fault.stops_engine;
       std::vector<std::string> concerns;
       for (const auto& [rank, name] : fault.concerns) concerns.push_back(name);
-      report({fault.what, fault.fix}, std::move(concerns), fatal);
+      report({fault.what, fault.fix}, std::move(concerns), fatal, std::move(fault.parts));
       if (!fatal) unneeded.push_back(chain_id);
     }
     drop(std::move(unneeded), children_, unloadable_);
@@ -210,13 +218,19 @@ class Assembly {
     for (const auto& [id, why] : images_.damaged_images) {
       std::vector<std::string> users = users_of(id);
       bool fatal = !users.empty();
-      report({"image " + short_id(id) + " cannot be used: " + why.why, why.fix}, std::move(users), fatal);
+      auto tags = images_.references.find(id);
+      std::string name = tags == images_.references.end() ? short_id(id) : printable(tags->second.front());
+      // Its containers are not parts of this: the engine shows and starts them without it.
+      std::map<Part, std::string> parts;
+      if (fatal) parts.emplace(Part{Part::Kind::image, id}, std::move(name));
+      report({"image " + short_id(id) + " cannot be used: " + why.why, why.fix}, std::move(users), fatal,
+             std::move(parts));
     }
     for (const auto& [id, references] : images_.references)
       if (!images_.images.contains(id) && !images_.damaged_images.contains(id))
         for (const std::string& reference : references)
           report({"`" + printable(reference) + "` names image " + short_id(id) + ", which is not there"}, {},
-                 false);
+                 false, {{{Part::Kind::image, id}, printable(references.front())}});
     for (auto& [id, image] : images_.images)
       if (loads(images_.chains.at(id))) inventory_.images.emplace(id, std::move(image));
   }
@@ -264,9 +278,10 @@ class Assembly {
     for (const auto& [name, why] : damaged) {
       auto owner = inventory_.containers.find(name);
       bool known = owner != inventory_.containers.end();
-      report({"the writable layer of " + short_id(printable(name)) + " cannot be used: " + why.why, why.fix},
-             known ? std::vector{display_name(owner->second)} : std::vector<std::string>{},
-             needs_mount(name));
+      report(
+          {"the writable layer of " + short_id(printable(name)) + " cannot be used: " + why.why, why.fix},
+          known ? std::vector{display_name(owner->second)} : std::vector<std::string>{}, needs_mount(name),
+          {{{Part::Kind::container, name}, known ? display_name(owner->second) : short_id(printable(name))}});
     }
   }
 
@@ -274,22 +289,30 @@ class Assembly {
     for (const auto& [id, why] : damaged_containers_) {
       bool needed = db_.mounts.contains(id) || db_.damaged_mounts.contains(id);
       report({"container " + short_id(id) + " cannot be used: " + why.why, why.fix},
-             needed ? std::vector{short_id(id)} : std::vector<std::string>{}, needed);
+             needed ? std::vector{short_id(id)} : std::vector<std::string>{}, needed,
+             {{{Part::Kind::container, id}, short_id(id)}});
     }
     std::erase_if(inventory_.containers, [&](const auto& item) {
       const auto& [id, container] = item;
       if (!db_.mounts.contains(id) && !db_.damaged_mounts.contains(id))
         report({"container " + short_id(id) + " has no writable layer in the records"},
-               {display_name(container)}, !dying_.contains(id));
+               {display_name(container)}, !dying_.contains(id),
+               {{{Part::Kind::container, id}, display_name(container)}});
       return !inventory_.mounts.contains(id);
     });
+    for (const auto& [id, container] : inventory_.containers)
+      if (unconfigured_.contains(id))
+        report(
+            {"container " + display_name(container) +
+             " has no hostconfig.json: the engine starts it with default settings, without its volumes say"},
+            {display_name(container)}, false);
   }
 
   LayerDb db_;
   ImageDb images_;
   const Driver* home_;
   Inventory inventory_;
-  std::set<std::string> dying_;
+  std::set<std::string> dying_, unconfigured_;
   Reasons damaged_containers_;
   std::map<Digest, Fault> faults_;
   std::set<Digest> unloadable_;

@@ -89,6 +89,7 @@ ContainerDb::Entry read_container(const Dir& dir, const std::string& id) {
     return parse_config(object_of(read_record_file(dir, "config.v2.json", kJsonLimit)), id);
   });
   RecordFile host_config = read_record_file(dir, "hostconfig.json", kJsonLimit);
+  entry.lacks_host_config = host_config.absent;
   if (!host_config.absent)
     entry.record.size_limit = in_file("hostconfig.json", [&] { return size_limit(object_of(host_config)); });
   return entry;
@@ -113,9 +114,8 @@ ContainerDb read_containers(const Dir& data_root) {
     if (!dir) continue;
     try {
       db.containers.emplace(entry.name, read_container(*dir, entry.name));
-    } catch (const SystemError&) {
-      throw;
     } catch (const Error& e) {
+      if (!is_damage(e)) throw;
       db.damaged.emplace(entry.name, Reason{e.what(), e.hint()});
     }
   }

@@ -47,8 +47,8 @@ std::vector<Digest> chain_ids(const std::vector<Digest>& diff_ids) {
 void read_images(const Dir& content, ImageDb& db) {
   for (const DirEntry& entry : content.list()) {
     if (!is_digest(entry.name)) continue;  // the engine's own temporary files
-    RecordFile file = read_record_file(content, entry.name, kJsonLimit);
     try {
+      RecordFile file = read_record_file(content, entry.name, kJsonLimit);
       if (!file.text) throw Error(file.wrong, file.fix);
       ImageRecord image = parse_image(*file.text, entry.name);
       std::vector<Digest> chain = chain_ids(image.diff_ids);
@@ -56,6 +56,7 @@ void read_images(const Dir& content, ImageDb& db) {
       db.chains.emplace(entry.name, std::move(chain));
       db.images.emplace(entry.name, std::move(image));
     } catch (const Error& e) {
+      if (!is_damage(e)) throw;
       db.damaged_images.emplace(entry.name, Reason{std::string("its configuration ") + e.what(), e.hint()});
     }
   }
@@ -82,12 +83,13 @@ void parse_repositories(const std::string& text, ImageDb& db) {
 }
 
 void read_repositories(const Dir& store, ImageDb& db) {
-  RecordFile file = read_record_file(store, "repositories.json", kJsonLimit);
-  if (file.absent) return;
   try {
+    RecordFile file = read_record_file(store, "repositories.json", kJsonLimit);
+    if (file.absent) return;
     if (!file.text) throw Error(file.wrong, file.fix);
     parse_repositories(*file.text, db);
   } catch (const Error& e) {
+    if (!is_damage(e)) throw;
     db.bad_repositories = Reason{std::string("repositories.json ") + e.what(), e.hint()};
   }
   for (auto& [id, references] : db.references) {

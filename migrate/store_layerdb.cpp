@@ -66,8 +66,8 @@ MountRecord read_mount(const Dir& dir, const std::string& name) {
   return mount;
 }
 
-/// Calls `read` for each subdirectory; an Error of it is the reason why that record is damaged. Failed system
-/// calls say nothing about the record and go on up.
+/// Calls `read` for each subdirectory; an Error of it is the reason why that record is damaged, unless it
+/// says nothing about the record: then it goes on up.
 template <class Records, class Read>
 void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
   for (const DirEntry& entry : dir.list()) {
@@ -77,9 +77,8 @@ void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
     if (!sub) continue;
     try {
       if (auto record = read(*sub, entry.name)) records.emplace(entry.name, std::move(*record));
-    } catch (const SystemError&) {
-      throw;
     } catch (const Error& e) {
+      if (!is_damage(e)) throw;
       damaged.emplace(entry.name, Reason{e.what(), e.hint()});
     }
   }

@@ -40,7 +40,8 @@ ImageDb read_imagedb(const Dir& store);
 struct ContainerDb {
   struct Entry {
     ContainerRecord record;
-    bool dying = false;  ///< the engine was removing it
+    bool dying = false;              ///< the engine was removing it
+    bool lacks_host_config = false;  ///< it has no hostconfig.json, which every engine writes
   };
   std::map<std::string, Entry> containers;
   Reasons damaged;

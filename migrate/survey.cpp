@@ -9,6 +9,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
+#include "migrate/left_behind.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/tar_split.hpp"
 
@@ -24,10 +25,8 @@ std::string check_tar_split(const Dir& data_root, DriverKind driver, const Diges
     TarSplitReader reader(std::move(*gz));
     TarSplitEntry entry;
     while (reader.next(entry)) check_interrupted();
-  } catch (const SystemError&) {
-    throw;
   } catch (const Error& e) {
-    if (e.code() == ExitCode::interrupted) throw;
+    if (!is_damage(e)) throw;
     return e.what();
   }
   return {};
@@ -109,14 +108,15 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
   Survey survey;
   std::mutex mutex;
   auto dependents = find_dependents(inventory);
+  LayerOwners owners(inventory);
   auto note = [&](const LayerId& id, const std::string& what, const std::string& fix = {}) {
     auto whom = dependents.find(id);
     std::lock_guard lock(mutex);
     if (whom == dependents.end())
       survey.problems.push_back(
-          {what + "; no image and no container needs it: it is left behind", {}, false});
+          {what + "; no image and no container needs it: it is left behind", {}, false, {}, owners.of(id)});
     else
-      survey.problems.push_back({what, whom->second, true, fix});
+      survey.problems.push_back({what, whom->second, true, fix, owners.of(id)});
   };
   std::vector<Task> tasks;
   std::vector<LayerId> ids = source.layers();

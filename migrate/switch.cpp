@@ -7,6 +7,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/left_behind_record.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
 
@@ -163,10 +164,13 @@ void Switch::settle_target() {
   if (home->layers_outside()) step("the layers have the names that the engine knows");
 }
 
-/// What was carried over, and what the engine's records name besides: made since the switch, say.
+/// What was carried over or left behind, and what the engine's records name besides: made since the switch,
+/// say.
 void Switch::claim_layers(Driver& home) {
   if (!home.layers_outside()) return;
   std::set<LayerId> own = Journal::read(folder_.dir()).finished_layers;
+  if (auto left = read_left_behind(folder_.dir()))
+    for (const auto& [part, what] : *left) own.insert(what.files.begin(), what.files.end());
   Inventory there = read_inventory(root_, home.kind(), nullptr);
   for (const auto& [chain, layer] : there.layers) own.insert(layer.cache_id);
   for (const auto& [name, mount] : there.mounts) {

@@ -3,6 +3,8 @@
 #include "detect/engine_config.hpp"
 #include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/left_behind.hpp"
+#include "migrate/left_behind_record.hpp"
 #include "migrate/move_back.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
@@ -39,6 +41,28 @@ void require_twins_in_place(const Dir& root, const MigrationFolder& folder, cons
       throw Error(
           "`" + root.path_of(twin) + "` is not the new one, which is still in `" + folder.dir().path() + "`",
           hint);
+}
+
+/// The old data is the only copy of what was left behind.
+void require_nothing_left_behind(const MigrationFolder& folder, bool discard) {
+  if (!folder.record().keep_going || folder.state() != MigrationState::switched) return;
+  auto left = read_left_behind(folder.dir());
+  if (!left)
+    throw Error(
+        "nothing was deleted: this migration has left behind what was damaged, and the record of that, `" +
+            folder.dir().path_of(kLeftBehindFile) + "`, is missing or damaged",
+        "what is not in the new setup is in the old one alone: `drover rollback` goes back to it");
+  if (left->empty() || discard) return;
+  constexpr std::size_t kMost = 10;
+  std::string names;
+  std::size_t count = 0;
+  for (const auto& [part, what] : *left)
+    if (part.kind != Part::Kind::layer && count++ < kMost)
+      names += (names.empty() ? "" : ", ") + describe(part, what);
+  if (count > kMost) names += " and " + std::to_string(count - kMost) + " more";
+  if (names.empty()) names = std::to_string(left->size()) + " layers";
+  throw Error("nothing was deleted: what the migration has left behind is in the old data alone: " + names,
+              "to delete that, too: drover commit --discard-left-behind; `drover rollback` goes back to it");
 }
 
 }  // namespace
@@ -105,8 +129,9 @@ void roll_back(const Dir& data_root, MigrationFolder& folder) {
   naming_next_step(folder, [&] { go_back(data_root, folder); });
 }
 
-void require_committable(const DataRoot& root, const MigrationFolder& folder) {
+void require_committable(const DataRoot& root, const MigrationFolder& folder, bool discard_left_behind) {
   require_finished(folder.state());
+  require_nothing_left_behind(folder, discard_left_behind);
   if (folder.record().move) return require_move_committable(folder);
   if (folder.state() != MigrationState::switched) return;
   const MigrationRecord& record = folder.record();

@@ -23,7 +23,9 @@ void roll_back(const Dir& data_root, MigrationFolder&);
 
 /// Throws Error unless commit() may go on: in states switched and committing; and where it would begin, only
 /// if the new setup is all there and in force, since what it deletes may else be the only copy.
-void require_committable(const DataRoot&, const MigrationFolder&);
+/// What the migration has left behind goes only with `discard_left_behind`, and not at all where the record
+/// of it is lost.
+void require_committable(const DataRoot&, const MigrationFolder&, bool discard_left_behind);
 
 /// Throws Error unless each container of a migrated store is in force in the new root as one of the new
 /// driver, or was removed with the engine, which lets go of its writable layer before it removes its folder.

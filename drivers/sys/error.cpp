@@ -34,7 +34,8 @@ bool is_damage(const Error& e) {
     return false;
   const auto* system = dynamic_cast<const SystemError*>(&e);
   if (!system) return true;
-  constexpr int kOfTheDisk[] = {EIO, EUCLEAN, ENOENT, ENOTDIR, ELOOP, ESTALE, ENODATA};
+  // Of metadata with a wrong checksum ext4 and xfs say EBADMSG.
+  constexpr int kOfTheDisk[] = {EIO, EUCLEAN, EBADMSG, ENOENT, ENOTDIR, ELOOP, ESTALE, ENODATA};
   return std::find(std::begin(kOfTheDisk), std::end(kOfTheDisk), system->number()) != std::end(kOfTheDisk);
 }
 

@@ -294,3 +294,26 @@ TEST_CASE("a layer is described by its part and whom it serves") {
   layer.role = LayerRole::build_cache;
   CHECK(describe(layer) == "build cache layer " + layer.id);
 }
+
+TEST_CASE("a plan from which a layer was taken shows what stood below it as a whole") {
+  PlanFixture fixture;
+  fixture.root.tag("top:1", fixture.untagged_image);
+  Inventory inventory = fixture.read();
+  inventory.images.erase(fixture.app_image);  // nothing but what is on it shows `app`
+  inventory.containers.erase(fixture.worker);
+  inventory.mounts.erase(fixture.worker);
+  for (const LayerId& id : {fixture.init(fixture.worker), fixture.writable(fixture.worker)})
+    fixture.facts.erase(id);
+  Plan plan = make_plan(inventory, LayerForm::delta, fixture.facts, fixture.target);
+  CHECK_FALSE(layer_of(plan, fixture.id(fixture.app)).head);
+  std::size_t layers = plan.layers.size();
+  inventory.layers.erase(fixture.top);
+  inventory.images.erase(fixture.untagged_image);
+  fixture.facts.erase(fixture.id(fixture.top));
+  CHECK(reduce_plan(plan, inventory, fixture.facts) == std::vector{fixture.id(fixture.app)});
+  CHECK(plan.layers.size() == layers - 1);
+  CHECK(layer_of(plan, fixture.id(fixture.app)).head);
+  CHECK(plan.images == 2);
+  CHECK(plan.containers == 1);
+  CHECK(plan.tags == 2);
+}

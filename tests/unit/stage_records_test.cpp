@@ -1,8 +1,10 @@
 #include "migrate/stage_records.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "drivers/sys/error.hpp"
+#include "migrate/left_behind.hpp"
 #include "tests/support/store_fixture.hpp"
 
 using namespace drover;
@@ -121,18 +123,18 @@ TEST_CASE("the build cache's records are copied, and none are an empty folder") 
   HostTree tree, folder;
   Dir root = Dir::open(tree.root()), dir = Dir::open(folder.root());
   folder.write("/buildkit/left", "over");
-  stage_build_records(root, dir);
-  prove_build_records(root, dir);
+  stage_build_records(root, {}, dir);
+  prove_build_records(root, {}, dir);
   CHECK(folder.names("/buildkit").empty());
   folder.write("/buildkit/extra", "");
-  CHECK_THROWS_AS(prove_build_records(root, dir), Error);
+  CHECK_THROWS_AS(prove_build_records(root, {}, dir), Error);
   tree.write("/buildkit/cache.db", "1234");
   tree.write("/buildkit/content/blobs/sha256/x", "blob");
-  stage_build_records(root, dir);
-  prove_build_records(root, dir);
+  stage_build_records(root, {}, dir);
+  prove_build_records(root, {}, dir);
   CHECK(folder.names("/buildkit") == std::vector<std::string>{"cache.db", "content"});
   folder.write("/buildkit/cache.db", "1243");
-  CHECK_THROWS_AS(prove_build_records(root, dir), Error);
+  CHECK_THROWS_AS(prove_build_records(root, {}, dir), Error);
 }
 
 TEST_CASE("the driver is the one word that changes in a container's configuration") {
@@ -142,4 +144,40 @@ TEST_CASE("the driver is the one word that changes in a container's configuratio
   CHECK(config_for_driver(R"({"Config":{"Driver":"mine"},"Driver":"vfs"})", DriverKind::fuse_overlayfs) ==
         R"({"Config":{"Driver":"mine"},"Driver":"fuse-overlayfs"})");
   CHECK_THROWS_AS(config_for_driver("[]", DriverKind::vfs), Error);
+}
+
+TEST_CASE("records of what is left behind are not copied, and the proof sees it if they are") {
+  StoreFixture fixture;
+  fixture.tree.write("/buildkit/cache.db", "records");
+  HostTree folder;
+  Dir data_root = Dir::open(fixture.tree.root()), dir = Dir::open(folder.root());
+  Inventory inventory = fixture.read();
+  FactsOfLayers facts;
+  for (const LayerId& id : fixture.home.ids) facts[id].stack = {id};
+  leave_behind(inventory, facts,
+               {{"damage", {}, true, {}, {{{Part::Kind::layer, fixture.app}, "app"}}},
+                {"damage", {}, false, {}, {{{Part::Kind::build_cache, ""}, ""}}}});
+  stage_records(data_root, inventory, DriverKind::vfs, dir);
+  prove_records(data_root, inventory, DriverKind::vfs, dir);
+  stage_build_records(data_root, inventory, dir);
+  prove_build_records(data_root, inventory, dir);
+  CHECK(dir.sub("buildkit").list().empty());
+  // What is staged is a whole store by itself.
+  Dir layers = dir.walk("image/layerdb/sha256"), images = dir.walk("image/imagedb/content/sha256");
+  CHECK(layers.list().size() == 2);
+  CHECK(images.list().size() == 2);
+  CHECK(dir.sub("containers").list().size() == 1);
+  CHECK(dir.sub("image").read("repositories.json") ==
+        R"({"Repositories":{"base":{"base:1":"sha256:)" + fixture.base_image +
+            R"("},"other":{"other:1":"sha256:)" + fixture.other_image + R"("}}})");
+  SUBCASE("a layer") { layers.make_dir(fixture.app, 0700); }
+  SUBCASE("an image") { images.write_new(fixture.app_image, "x", 0600); }
+  SUBCASE("a container") { dir.sub("containers").make_dir(fixture.worker, 0700); }
+  SUBCASE("a tag") {
+    dir.sub("image").write_atomic("repositories.json",
+                                  data_root.walk("image/overlay2").read("repositories.json"), 0600,
+                                  ::geteuid(), ::getegid());
+  }
+  SUBCASE("none") { return; }
+  CHECK_THROWS_AS(prove_records(data_root, inventory, DriverKind::vfs, dir), Error);
 }

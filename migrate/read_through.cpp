@@ -1,0 +1,66 @@
+#include "migrate/read_through.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
+#include "migrate/walk_pair.hpp"
+
+namespace drover {
+
+namespace {
+
+void read_file(const Dir& dir, const std::string& name, std::string& buffer) {
+  Fd file = dir.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+  for (;;) {
+    check_interrupted();
+    ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0) throw_errno("cannot read `" + dir.path_of(name) + "`");
+    if (got == 0) return;
+  }
+}
+
+constexpr std::size_t kReadSize = 1 << 20;
+
+class ReadAll : public PairVisitor {
+ public:
+  bool both(const PairEntry&, const PairEntry&, const std::string&) override { return false; }
+  bool only_second(const PairEntry&, const std::string&) override { return false; }
+  bool only_first(const PairEntry& one, const std::string&) override {
+    const Dir& dir = one.holder();
+    dir.xattrs(one.entry.name);
+    if (S_ISLNK(one.st.st_mode)) dir.read_link(one.entry.name);
+    bool seen = one.st.st_nlink > 1 && !seen_.insert({one.st.st_dev, one.st.st_ino}).second;
+    if (S_ISREG(one.st.st_mode) && !seen) read_file(dir, one.entry.name, buffer_);
+    return true;
+  }
+
+ private:
+  std::string buffer_ = std::string(kReadSize, '\0');
+  std::set<std::pair<dev_t, ino_t>> seen_;
+};
+
+}  // namespace
+
+void read_through(const View& view) {
+  ReadAll reader;
+  walk_pair(view.root(), nullptr, reader);
+}
+
+void read_through(const Dir& dir) { read_through(folder_view(dir)); }
+
+void read_through(const Dir& dir, const std::string& name) {
+  std::string buffer(kReadSize, '\0');
+  read_file(dir, name, buffer);
+}
+
+View folder_view(const Dir& dir) {
+  std::vector<OpenLayer> layers;
+  layers.push_back({dir.clone(), nullptr});
+  return View(std::move(layers), Marks::none);
+}
+
+}  // namespace drover
