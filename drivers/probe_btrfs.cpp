@@ -2,9 +2,9 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/probe_scratch.hpp"
 #include "drivers/probes.hpp"
+#include "drivers/sys/btrfs_ioctl.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {

@@ -14,8 +14,9 @@ using FactsOfLayers = std::map<LayerId, LayerFacts>;
 /// Takes out of an inventory, and out of the facts, the parts that damage is about, and all that stands on
 /// them or needs them: layers on a damaged layer, images of such layers and containers on them. Sound layers
 /// that only a left image stood on stay. Each part that is gone is in `left` then, with the damage that it is
-/// gone for. Of problems that are not fatal two kinds count: those of the build cache, since BuildKit fails where a
-/// layer that it knows is gone, and tags whose image is lost. Pure; every parent in the inventory is in the facts or left behind.
+/// gone for. Of problems that are not fatal two kinds count: those of the build cache, since BuildKit fails
+/// where a layer that it knows is gone, and tags whose image is lost. Pure; every parent in the inventory is
+/// in the facts or left behind.
 void leave_behind(Inventory&, FactsOfLayers&, const std::vector<StoreProblem>& damage);
 
 /// Which part of a store each layer in the home belongs to, and that part's name.

@@ -31,8 +31,8 @@ TEST_CASE("the device IDs in a home's records are told in runs, damaged records 
   write_device_record(metadata, "base", {.device_id = 1, .size_bytes = 1 << 20});
   std::uint32_t ids[] = {2, 3, 7, 9, 10};
   for (std::uint32_t id : ids)
-    write_device_record(metadata, std::string(63, 'a') + "0123456789abcdef"[id],
-                        {.device_id = id, .size_bytes = 1 << 20});
+    write_device_record(metadata, std::string(63, 'a') + "0123456789abcdef" [id],
+                        { .device_id = id, .size_bytes = 1 << 20 });
   tree.write("/" + std::string(64, 'b'), "{\"device_id\": 11");
   tree.write("/transaction-metadata", "{\"device_id\": 12}");
   CHECK(recorded_device_ids(metadata) == "1-3,7,9-10");
@@ -73,7 +73,8 @@ TEST_CASE("a home without a pool's files lies in a pool that nothing names") {
 TEST_CASE("room in a pool: the data, what the metadata can map, or the filesystem below") {
   HostTree tree;
   auto space = [&](std::initializer_list<const char*> options) {
-    return devicemapper_space(tree.root(), parse_devicemapper_options({options.begin(), options.end()})).value();
+    return devicemapper_space(tree.root(), parse_devicemapper_options({options.begin(), options.end()}))
+        .value();
   };
   Space data = space({"dm.loopdatasize=2G", "dm.basesize=512M"});
   CHECK(data.where == "a thin pool of the size of dm.loopdatasize");
