@@ -1,5 +1,4 @@
 #include "migrate/archive/export.hpp"
-#include "drivers/sys/disk.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -17,6 +17,8 @@
 #include "cmd/progress.hpp"
 #include "cmd/render.hpp"
 #include "cmd/store_access.hpp"
+#include "drivers/sys/dir.hpp"
+#include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
@@ -69,6 +71,7 @@ class Output {
     if (disk::renameat2(AT_FDCWD, unfinished_.c_str(), AT_FDCWD, path_.c_str(), 0) != 0)
       throw_errno("cannot write `" + path_ + "`");
     unfinished_.clear();
+    Dir::open(std::filesystem::absolute(path_).parent_path().string()).sync();
   }
   std::uint64_t written() const { return written_; }
   bool is_stdout() const { return path_.empty(); }

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   occupy_standard_streams();
   ::umask(0);  // modes are set as they are to be
   std::signal(SIGPIPE, SIG_IGN);
-  // A deep tree needs a descriptor a level.
+  // Each thread has a few directories and files open.
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;

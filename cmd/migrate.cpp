@@ -1,5 +1,4 @@
 #include "migrate/migrate.hpp"
-#include "drivers/sys/size_text.hpp"
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/size_text.hpp"
 #include "migrate/config_file.hpp"
 #include "migrate/root_switch.hpp"
 

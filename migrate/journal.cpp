@@ -1,6 +1,7 @@
 #include "migrate/journal.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ctime>
@@ -121,10 +122,16 @@ void Journal::step(const std::string& name) { append(line_of("step", "name", nam
 
 void Journal::append(const std::string& lines) {
   std::lock_guard lock(*mutex_);
+  struct stat before;
+  if (::fstat(fd_.get(), &before) != 0) throw_errno("cannot write the migration's journal");
   // One write: after a crash at most the last line is torn.
   ssize_t n = disk::write(fd_.get(), lines.data(), lines.size());
-  if (n != static_cast<ssize_t>(lines.size()))
-    throw_errno("cannot write the migration's journal", n < 0 ? errno : ENOSPC);
+  if (n != static_cast<ssize_t>(lines.size())) {
+    int error = n < 0 ? errno : ENOSPC;
+    // Another line may follow in this run; what is torn must not become a part of it.
+    if (n > 0 && disk::ftruncate(fd_.get(), before.st_size) != 0) error = errno;
+    throw_errno("cannot write the migration's journal", error);
+  }
   if (disk::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
 }
 

@@ -52,11 +52,15 @@ class LeaveTaking {
  public:
   LeaveTaking(Inventory& inventory, FactsOfLayers& facts)
       : inventory_(inventory), facts_(facts), owners_(inventory) {
-    for (const auto& [chain, layer] : inventory.layers)
+    for (const auto& [chain, layer] : inventory.layers) {
+      claims_.emplace(layer.cache_id, Claim{{Part::Kind::layer, chain}, short_id(chain)});
       if (layer.parent) stands_on(layer.cache_id, *layer.parent);
+    }
     for (const auto& [name, mount] : inventory.mounts)
-      for (const LayerId& id : files_of(mount))
+      for (const LayerId& id : files_of(mount)) {
+        claims_.emplace(id, Claim{part_of_mount(name), name_of_mount(inventory, name)});
         if (mount.parent) stands_on(id, *mount.parent);
+      }
     for (const auto& [id, fact] : facts)
       for (std::size_t i = 1; i < fact.stack.size(); ++i) above_.emplace(fact.stack[i], id);
   }
@@ -65,6 +69,11 @@ class LeaveTaking {
     for (const StoreProblem& problem : damage)
       if (problem.fatal || is_of_a_name(problem))
         for (const auto& [part, name] : problem.parts) take(part, name, problem.what);
+    spread();
+    // What the survey could not read has no facts, though nothing needs it.
+    for (const auto& [chain, layer] : inventory_.layers)
+      if (!facts_.contains(layer.cache_id) && !lost_.contains(layer.cache_id))
+        take({Part::Kind::layer, chain}, short_id(chain), "its files cannot be read");
     spread();
     for (const auto& [id, image] : inventory_.images)
       if (auto top =
@@ -97,7 +106,15 @@ class LeaveTaking {
 
   void lose(const LayerId& id, LeftPart& part) {
     part.files.push_back(id);
-    if (lost_.insert(id).second) spreading_.emplace_back(id, part.why);
+    const std::string why = part.why;
+    if (lost_.insert(id).second) spreading_.emplace_back(id, why);
+    take_claimants(id, why);
+  }
+
+  /// Where several records name one layer nobody can say whose it is: none of them is passed off as good.
+  void take_claimants(const LayerId& id, const std::string& why) {
+    auto [begin, end] = claims_.equal_range(id);
+    for (auto at = begin; at != end; ++at) take(at->second.part, at->second.name, why);
   }
 
   void spread() {
@@ -114,6 +131,7 @@ class LeaveTaking {
   }
 
   void lose_with_owner(const LayerId& id, const std::string& why) {
+    take_claimants(id, why);
     for (const auto& [part, name] : owners_.of(id)) take(part, name, why);
     if (lost_.insert(id).second) spreading_.emplace_back(id, why);
   }
@@ -151,6 +169,11 @@ class LeaveTaking {
   Inventory& inventory_;
   FactsOfLayers& facts_;
   const LayerOwners owners_;
+  struct Claim {
+    Part part;
+    std::string name;
+  };
+  std::multimap<LayerId, Claim> claims_;  ///< which records name a layer
   std::multimap<LayerId, LayerId> above_;
   std::set<LayerId> lost_;
   std::deque<std::pair<LayerId, std::string>> spreading_;

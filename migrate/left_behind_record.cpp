@@ -86,7 +86,11 @@ std::optional<LeftBehind> parse_left_behind(const std::string& text) {
 }
 
 void write_left_behind(const Dir& folder, const LeftBehind& left) {
-  folder.write_atomic(kLeftBehindFile, left_behind_text(left), 0600, ::geteuid(), ::getegid());
+  std::string text = left_behind_text(left);
+  if (text.size() > kLeftBehindLimit || !parse_left_behind(text))
+    throw Error("more is damaged than can be written down: " + std::to_string(left.size()) + " parts",
+                "nothing was changed; `drover rollback` removes the copy");
+  folder.write_atomic(kLeftBehindFile, text, 0600, ::geteuid(), ::getegid());
 }
 
 std::optional<LeftBehind> read_left_behind(const Dir& folder) {

@@ -38,8 +38,9 @@ class LayerTransfer {
     std::map<LayerId, std::size_t> staged_by;
     for (const PlannedLayer& layer : found_.plan.layers) {
       if (kept_.contains(layer.id)) {
-        // What stood on it in that run may be left behind by now: then nothing was compared as a whole yet.
-        if (folder_.record().keep_going && layer.head && layer.serves.empty())
+        // What stood on it in that run may be left behind by now, and what was left behind may be back: then
+        // it was not compared as a whole yet.
+        if (folder_.record().keep_going && layer.head)
           tasks.push_back({[this, &layer] { this->prove(layer); }, {}});
         continue;
       }
@@ -164,13 +165,19 @@ class LayerTransfer {
     unwritten_.push_back(std::move(layer));
     if (writing_) return;
     writing_ = true;
-    while (!unwritten_.empty()) {
-      std::vector<FinishedLayer> batch;
-      batch.swap(unwritten_);
-      lock.unlock();
-      folder_.dir().sync_fs();
-      folder_.journal().layers_finished(batch);
-      lock.lock();
+    try {
+      while (!unwritten_.empty()) {
+        std::vector<FinishedLayer> batch;
+        batch.swap(unwritten_);
+        lock.unlock();
+        folder_.dir().sync_fs();
+        folder_.journal().layers_finished(batch);
+        lock.lock();
+      }
+    } catch (...) {
+      if (!lock.owns_lock()) lock.lock();
+      writing_ = false;
+      throw;
     }
     writing_ = false;
   }

@@ -17,6 +17,7 @@
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/stage_root.hpp"
+#include "migrate/store_parts.hpp"
 #include "migrate/target_root.hpp"
 
 namespace drover {
@@ -102,15 +103,22 @@ void remove_old_layers(const MigrationFolder& folder, const Inventory& before) {
 /// The records go last: by them it is known whose the containers are.
 void remove_carried(const MigrationFolder& folder, const Dir& root, const Inventory& before) {
   auto left_out = left_out_of_move(before);
+  // Of a container that cannot be read nobody can say whose it is, unless it is on the list of what was left
+  // behind.
+  auto unreadable = store::read_containers(root).damaged;
+  if (auto left = read_left_behind(folder.dir()))
+    for (const auto& [part, what] : *left)
+      if (part.kind == Part::Kind::container) unreadable.erase(part.id);
   for (const std::string& name : RootSwitch(folder).carried()) {
     if (left_out(name) || name == kImage) continue;
     auto containers = name == kContainers ? root.try_sub(name) : std::nullopt;
-    if (!containers || before.foreign_containers.empty()) {
+    if (!containers || (before.foreign_containers.empty() && unreadable.empty())) {
       root.remove_tree(name);
       continue;
     }
     for (const DirEntry& entry : containers->list())
-      if (!left_out(name + "/" + entry.name)) containers->remove_tree(entry.name);
+      if (!left_out(name + "/" + entry.name) && !unreadable.contains(entry.name))
+        containers->remove_tree(entry.name);
   }
   for (const DirEntry& entry : root.list())
     if (is_engine_scratch(entry.name)) root.remove_tree(entry.name);

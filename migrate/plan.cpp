@@ -28,7 +28,12 @@ class LayerCollector {
     }
     for (const auto& [name, mount] : inventory_.mounts) {
       // A record of a writable layer that is gone serves no container; the inventory told of the others.
-      if (!facts_.contains(mount.mount_id) || (mount.init_id && !facts_.contains(*mount.init_id))) continue;
+      if (!facts_.contains(mount.mount_id) || (mount.init_id && !facts_.contains(*mount.init_id))) {
+        if (inventory_.containers.contains(name))
+          throw Error("the writable layer of container " + display_name(inventory_.containers.at(name)) +
+                      " is missing in the driver's home");
+        continue;
+      }
       std::optional<LayerId> below = parent_cache_id(mount.parent);
       if (mount.init_id) below = add(*mount.init_id, LayerRole::init, below).id;
       add(mount.mount_id, LayerRole::writable, below);

@@ -108,11 +108,11 @@ ContainerDb read_containers(const Dir& data_root) {
   if (!containers) return db;
   for (const DirEntry& entry : containers->list()) {
     if (!is_digest(entry.name)) continue;
-    auto dir = containers->try_sub(entry.name);
-    if (auto link = dir ? std::nullopt : find_symlink(*containers, entry.name))
-      db.damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
-    if (!dir) continue;
     try {
+      auto dir = containers->try_sub(entry.name);
+      if (auto link = dir ? std::nullopt : find_symlink(*containers, entry.name))
+        db.damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
+      if (!dir) continue;
       db.containers.emplace(entry.name, read_container(*dir, entry.name));
     } catch (const Error& e) {
       if (!is_damage(e)) throw;

@@ -71,11 +71,11 @@ MountRecord read_mount(const Dir& dir, const std::string& name) {
 template <class Records, class Read>
 void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
   for (const DirEntry& entry : dir.list()) {
-    auto sub = dir.try_sub(entry.name);
-    if (auto link = sub || !is_layer_id(entry.name) ? std::nullopt : find_symlink(dir, entry.name))
-      damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
-    if (!sub) continue;
     try {
+      auto sub = dir.try_sub(entry.name);
+      if (auto link = sub || !is_layer_id(entry.name) ? std::nullopt : find_symlink(dir, entry.name))
+        damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
+      if (!sub) continue;
       if (auto record = read(*sub, entry.name)) records.emplace(entry.name, std::move(*record));
     } catch (const Error& e) {
       if (!is_damage(e)) throw;

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <set>
@@ -111,8 +112,15 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
   LayerOwners owners(inventory);
   auto note = [&](const LayerId& id, const std::string& what, const std::string& fix = {}) {
     auto whom = dependents.find(id);
+    auto parts = owners.of(id);
+    // The records name it, or BuildKit's do, which fails where one is gone.
+    bool is_named = std::any_of(parts.begin(), parts.end(), [](const auto& part) {
+      return part.first.kind == Part::Kind::layer || part.first.kind == Part::Kind::build_cache;
+    });
     std::lock_guard lock(mutex);
-    if (whom == dependents.end())
+    if (whom == dependents.end() && is_named)
+      survey.problems.push_back({what, {}, true, fix, std::move(parts)});
+    else if (whom == dependents.end())
       survey.problems.push_back(
           {what + "; no image and no container needs it: it is left behind", {}, false, {}, owners.of(id)});
     else

@@ -22,7 +22,7 @@ constexpr const char* kOptions = "storage-opts";
 // dockerd refuses a key that it does not know, and prints it, without its value: "the following directives
 // don't match any configuration option: ..." (moby daemon/config, findConfigurationConflicts; seen
 // with 20.10). So the message is the key. Engines that drover knows do so since 1.10.
-constexpr const char* kHold = "drover ";
+constexpr const char* kHold = "drover";
 
 /// The engine takes a blank file for an empty object.
 std::string object_text(const std::string& text) {
@@ -69,7 +69,7 @@ std::optional<std::string> SwitchConfig::kept_text() const {
 }
 
 std::string SwitchConfig::held(const std::string& text) const {
-  std::string why = kHold + std::string("is moving this host's data from ") +
+  std::string why = kHold + std::string(" is moving this host's data from ") +
                     std::string(driver_name(from_)) + " to " + std::string(driver_name(to_)) +
                     " and was interrupted: run `drover migrate --resume` or `drover rollback`";
   return json_set(object_text(text), why, "true");

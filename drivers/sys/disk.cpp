@@ -6,9 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <cstdio>
-
-#include <cstdio>
+#include <cstdio>  // renameat2
 
 namespace drover::disk {
 

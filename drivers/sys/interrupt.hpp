@@ -2,7 +2,8 @@
 
 namespace drover {
 
-/// SIGINT, SIGTERM and SIGHUP ask for a tidy stop from here on; a second one ends the process.
+/// SIGINT, SIGTERM and SIGHUP ask for a tidy stop from here on; a second one ends the process. One that was
+/// ignored when drover was started (nohup) stays so.
 void catch_interrupts();
 
 /// Throws Error(ExitCode::interrupted) once a stop was asked for. Called between entries.

@@ -123,6 +123,13 @@ void write_import_record(const Dir& folder, const ImportRecord& record) {
     throw Error("the archive has more images, layers and records than can be imported at once",
                 "nothing was changed; import it in parts: drover export NAME...");
   folder.write_atomic(kName, text, 0600, ::geteuid(), ::getegid());
+  try {
+    require_import_record(folder);  // nothing could go on with one that cannot be read
+  } catch (const Error&) {
+    folder.unlink(kName);
+    throw Error("the archive has more tags, layers or records than can be imported at once",
+                "nothing was changed; import it in parts: drover export NAME...");
+  }
 }
 
 ImportRecord require_import_record(const Dir& folder) {

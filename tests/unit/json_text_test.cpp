@@ -83,3 +83,8 @@ TEST_CASE("the time to read a record grows with its length") {
   CHECK(refusal("[[]" + repeated(",[]", 150'000) + "]") == "");
   CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(20));
 }
+
+TEST_CASE("zero bytes are no end of a text") {
+  CHECK(refusal(std::string("{}\0{}", 5)) == "is no valid JSON");
+  CHECK(refusal(std::string("{}\0\0\0\0", 6)) == "is no valid JSON");
+}

@@ -201,6 +201,36 @@ TEST_CASE("a container goes alone") {
   CHECK(fixture.inventory.containers.size() == 1);
 }
 
+TEST_CASE("where two records name one layer, neither is passed off as good") {
+  LeaveFixture fixture;
+  fixture.look();
+  std::string one = fixture.inventory.mounts.at(fixture.worker).mount_id;
+  fixture.inventory.mounts.at(fixture.idle).mount_id = one;
+  SUBCASE("the one's record is to blame") {
+    leave_behind(fixture.inventory, fixture.facts,
+                 {{"it is broken", {}, true, {}, {{{Part::Kind::container, fixture.worker}, "worker"}}}});
+  }
+  SUBCASE("the other's") {
+    leave_behind(fixture.inventory, fixture.facts,
+                 {{"it is broken", {}, true, {}, {{{Part::Kind::container, fixture.idle}, "idle"}}}});
+  }
+  CHECK(fixture.inventory.left.size() == 2);
+  CHECK(fixture.inventory.left.contains({Part::Kind::container, fixture.worker}));
+  CHECK(fixture.inventory.left.contains({Part::Kind::container, fixture.idle}));
+  CHECK(fixture.inventory.containers.empty());
+  CHECK_FALSE(fixture.facts.contains(one));
+}
+
+TEST_CASE("a layer that cannot be read and that nothing sound needs is left behind, too") {
+  LeaveFixture fixture;
+  fixture.look();
+  // Its image's configuration is cut off, and the survey could not read it: no problem names it.
+  fixture.inventory.images.erase(fixture.inventory.images.begin(), fixture.inventory.images.end());
+  fixture.facts.erase(fixture.id(fixture.top));
+  leave_behind(fixture.inventory, fixture.facts, {});
+  CHECK(fixture.left() == "layer top\n");
+}
+
 TEST_CASE("an image whose configuration is damaged goes without its layers and containers") {
   LeaveFixture fixture;
   fixture.tree.write(fixture.image(fixture.app_image), "{}");

@@ -52,9 +52,11 @@ FUZZ_TARGET(json_scan) {
     promise(is_value, "an object is a value");
     check_spans(input, *object);
   }
-  // But for depth, and for bytes that are no UTF-8, which the engine passes over.
+  // But for depth, for bytes that are no UTF-8, which the engine passes over, and for zero bytes, which the judge
+  // takes for the end.
   if (is_value)
     promise(is_json(as_utf8(input)), "what is taken is JSON");
-  else if (input.size() <= 10000 && !input.starts_with("\xef\xbb\xbf"))
+  else if (input.size() <= 10000 && !input.starts_with("\xef\xbb\xbf") &&
+           input.find('\0') == std::string_view::npos)
     promise(!nlohmann::json::accept(input), "JSON is taken");
 }
