@@ -58,12 +58,12 @@ class TemporaryFile {
   explicit TemporaryFile(const std::string& text) {
     path_ = (std::filesystem::temp_directory_path() / "drover-daemon-XXXXXX").string();
     Fd fd(::mkstemp(path_.data()));
-    if (!fd) throw_errno("cannot create `" + path_ + "`");
-    if (disk::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-      int number = errno;
-      disk::unlink(path_.c_str());
-      throw_errno("cannot write `" + path_ + "`", number);
-    }
+    if (!fd) fail("create", errno);
+    ssize_t n = disk::write(fd.get(), text.data(), text.size());
+    if (n == static_cast<ssize_t>(text.size())) return;
+    int number = n < 0 ? errno : ENOSPC;
+    disk::unlink(path_.c_str());
+    fail("write", number);
   }
   ~TemporaryFile() { disk::unlink(path_.c_str()); }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -71,6 +71,10 @@ class TemporaryFile {
   const std::string& path() const { return path_; }
 
  private:
+  [[noreturn]] void fail(const char* verb, int number) const {
+    throw Error(std::string("cannot ") + verb + " `" + path_ + "`: " + errno_text(number),
+                "nothing was changed; TMPDIR names another folder for temporary files");
+  }
   std::string path_;
 };
 

@@ -1,4 +1,5 @@
 """One worker's host: a disk, an engine, drover; and what the engine makes of the disk as it is."""
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -137,6 +138,9 @@ class Host:
         try:
             engine.start()
         except EngineError as error:
+            # Its containerd outlives it. In this PID namespace nobody else is to live on.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
             return "held" if HOLD in str(error) else "refused: %s" % error
         try:
             info = engine.api("/info")

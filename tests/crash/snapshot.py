@@ -15,6 +15,7 @@ CONTENT = re.compile(
     r"/(overlay2/[^/]+/diff|fuse-overlayfs/[^/]+/diff|vfs/dir/[^/]+|btrfs/subvolumes/[^/]+|aufs/diff/[^/]+)(/|$)"
 )
 OWN = "drover"  # in a data root
+PROBE = ".drover-probe-"  # likewise, where drivers are tried out; the next drover removes what a killed one has left
 UNFINISHED = ".drover-new"
 
 
@@ -27,7 +28,12 @@ def digest(top, roots):
 
 def left_behind(top, roots):
     """What drover must not leave where it has ended: its folders, and files that it had not finished."""
-    found = [os.path.join(root, OWN) for root in roots if os.path.lexists(os.path.join(root, OWN))]
+    found = [
+        os.path.join(root, name)
+        for root in roots
+        for name in os.listdir(root)
+        if name == OWN or name.startswith(PROBE)
+    ]
     for folder, folders, files in os.walk(top):
         found += [os.path.join(folder, name) for name in files if name.endswith(UNFINISHED)]
     return found
@@ -40,7 +46,7 @@ def _lines(top, roots):
     pending = [top]
     while pending:
         path = pending.pop()
-        if path in own:
+        if path in own or (os.path.dirname(path) in roots and os.path.basename(path).startswith(PROBE)):
             continue
         status = os.lstat(path)
         if stat.S_ISDIR(status.st_mode):
