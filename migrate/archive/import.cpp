@@ -182,7 +182,7 @@ class Import {
     home.open_for_layers(there, record);
     // Of a run that was cut.
     for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
-      if (home.driver().contains(*id)) home.driver().remove(*id);
+      home.driver().remove(*id);  // what was only begun, too
     Plan plan = plan_layers(site_, incoming, there);
     auto source = IncomingStore::open_home(site_.incoming);
     LayerStager stager(site_.incoming, incoming, plan, *source, home.driver());

@@ -147,7 +147,7 @@ void LiveHome::finish_layers() {
 void LiveHome::take_back(const ImportRecord& record) {
   driver_->claim(record.layers);
   for (auto id = record.layers.rbegin(); id != record.layers.rend(); ++id)
-    if (driver_->contains(*id)) driver_->remove(*id);
+    driver_->remove(*id);  // what was only begun, too
   // An engine that ran in between may have filled the home that was made.
   if (record.made_home && driver_->layers().empty()) return driver_->remove_home();
   finish_layers();
