@@ -49,7 +49,7 @@ class Disk:
         if not self.mounted:
             return
         for _ in range(600):
-            done = subprocess.run(["umount", self.place.disk], stderr=subprocess.PIPE)
+            done = subprocess.run(["umount", "-R", self.place.disk], stderr=subprocess.PIPE)
             if done.returncode == 0:
                 break
             time.sleep(0.05)  # a killed process's last mounts and files go soon after it; no event tells

@@ -28,12 +28,7 @@ def digest(top, roots):
 
 def left_behind(top, roots):
     """What drover must not leave where it has ended: its folders, and files that it had not finished."""
-    found = [
-        os.path.join(root, name)
-        for root in roots
-        for name in os.listdir(root)
-        if name == OWN or name.startswith(PROBE)
-    ]
+    found = [os.path.join(root, name) for root in roots for name in os.listdir(root) if name == OWN]
     for folder, folders, files in os.walk(top):
         found += [os.path.join(folder, name) for name in files if name.endswith(UNFINISHED)]
     return found
