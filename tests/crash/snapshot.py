@@ -64,7 +64,9 @@ def _links(roots):
 
 
 def _facts(path, status, links, groups):
-    content = CONTENT.search(path)
+    # A whiteout's own time is shown by nothing: drover makes whiteouts anew.
+    whiteout = stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+    content = CONTENT.search(path) and not whiteout
     facts = [
         stat.filemode(status.st_mode),
         "%o" % status.st_mode,
