@@ -64,11 +64,14 @@ std::vector<Xattr> content_xattrs(const Dir& dir, std::string_view name, Marks f
 void set_attributes(const Dir& to, std::string_view name, const struct stat& st,
                     const std::vector<Xattr>& xattrs, bool fresh) {
   std::string n = name.empty() ? "." : std::string(name);
+  struct stat there = name.empty() ? to.stat() : to.stat(name);
   // chown clears setuid bits and security.capability, an ACL changes the mode, and all of them the times.
-  if (disk::fchownat(to.fd(), n.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
+  bool owner = there.st_uid != st.st_uid || there.st_gid != st.st_gid;
+  if (owner && disk::fchownat(to.fd(), n.c_str(), st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
     fail("change the owner of", to, name);
   set_xattrs(to, name, xattrs, fresh);
-  if (!S_ISLNK(st.st_mode) && disk::fchmodat(to.fd(), n.c_str(), st.st_mode & 07777, 0) != 0)
+  bool mode = owner || !fresh || !xattrs.empty() || ((there.st_mode ^ st.st_mode) & 07777) != 0;
+  if (mode && !S_ISLNK(st.st_mode) && disk::fchmodat(to.fd(), n.c_str(), st.st_mode & 07777, 0) != 0)
     fail("change the mode of", to, name);
   const timespec times[2] = {st.st_atim, st.st_mtim};
   if (disk::utimensat(to.fd(), n.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)

@@ -68,6 +68,7 @@ class EntryPlacer {
   const Dir& root_;
   Marks from_, to_;
   bool may_link_;
+  bool may_clone_ = true;  ///< no file was refused yet
   // Where directories are, told by what is above: a path each would be as many bytes as the square of the
   // depth.
   struct FolderName {

@@ -77,13 +77,17 @@ void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const
 
 }  // namespace
 
-ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what) {
+ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what, bool& may_clone) {
   if (size == 0) return ContentCopy::copied;
-  if (disk::clone_file(to, from) == 0) return ContentCopy::reflink;
-  if (errno == ENOSPC || errno == EDQUOT || errno == EIO) fail("copy", what);
+  if (may_clone) {
+    if (disk::clone_file(to, from) == 0) return ContentCopy::reflink;
+    if (errno == ENOSPC || errno == EDQUOT || errno == EIO) fail("copy", what);
+    // Other errors can be this file's own (a swap file, an inode without checksums on btrfs).
+    if (errno == EOPNOTSUPP || errno == ENOTTY || errno == EXDEV) may_clone = false;
+  }
   auto length = static_cast<off_t>(size);
-  if (disk::ftruncate(to, length) != 0) fail("write the copy of", what);
   bool by_kernel = true;
+  off_t written = 0;
   for (off_t at = 0; at < length;) {
     off_t data = ::lseek(from, at, SEEK_DATA);
     if (data < 0 && errno == ENXIO) break;  // only a hole is left
@@ -92,9 +96,12 @@ ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what)
       data = at;
       hole = length;
     }
-    copy_range(from, to, data, std::min(hole, length), by_kernel, what);
+    written = std::min(hole, length);
+    copy_range(from, to, data, written, by_kernel, what);
     at = hole;
   }
+  // A hole at the end is not made by writing.
+  if (written < length && disk::ftruncate(to, length) != 0) fail("write the copy of", what);
   return ContentCopy::copied;
 }
 

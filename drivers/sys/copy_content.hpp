@@ -7,9 +7,10 @@ namespace drover {
 enum class ContentCopy { reflink, copied };
 
 /// Makes `to` (empty, open for writing) hold the same `size` bytes as `from`: FICLONE where the filesystem
-/// shares extents; else copy_file_range with holes kept; else read and write. `what` is for messages. Throws
-/// SystemError.
-ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what);
+/// shares extents; else copy_file_range with holes kept; else read and write. `what` is for messages.
+/// `may_clone` becomes false where no two files of these two places can share extents, and spares the next
+/// call the try. Throws SystemError.
+ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what, bool& may_clone);
 
 /// Whether two open regular files of the same size have the same bytes.
 bool same_content(int a, int b, const char* what);

@@ -22,12 +22,28 @@ std::string errno_text(int number) {
   return text;
 }
 
+namespace {
+/// What the host needs before anything else can help.
+std::string way_out_of(int number) {
+  switch (number) {
+    case ENOSPC:
+      return "free some space there";
+    case EDQUOT:
+      return "raise the disk quota there";
+    case EIO:
+      return "the disk has failed there: see the kernel's log (dmesg)";
+    case EROFS:
+      return "mount it writable; if the kernel made it read-only, its log (dmesg) says why";
+    case EMFILE:
+      return "raise the limit of open files (ulimit -n)";
+    default:
+      return "";
+  }
+}
+}  // namespace
+
 SystemError::SystemError(const std::string& what, int number)
-    : Error(ExitCode::failed, what + ": " + errno_text(number),
-            number == ENOSPC   ? "free some space there"
-            : number == EDQUOT ? "raise the disk quota there"
-                               : ""),
-      number_(number) {}
+    : Error(ExitCode::failed, what + ": " + errno_text(number), way_out_of(number)), number_(number) {}
 
 bool is_damage(const Error& e) {
   if (e.code() == ExitCode::interrupted || e.code() == ExitCode::in_use || e.code() == ExitCode::not_usable)

@@ -185,7 +185,9 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
     Fd from = in.open_regular(name);
     in.unlink(name);
     Fd to = in.open_file(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-    copy_content(from.get(), to.get(), static_cast<std::uint64_t>(st->st_size), in.path_of(name).c_str());
+    bool may_clone = true;
+    copy_content(from.get(), to.get(), static_cast<std::uint64_t>(st->st_size), in.path_of(name).c_str(),
+                 may_clone);
     room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }
   set_attributes(in, name, member.as_stat(), xattrs_of(member, path), false);

@@ -56,7 +56,7 @@ class Host:
             file.write(json.dumps(config, indent=2) + "\n")
 
     def make_sample_root(self):
-        machine.run(self.options.make_sample_root, self.root)
+        machine.run(self.options.make_sample_root, "--small", self.root)
 
     def remove_root(self):
         machine.run("rm", "-rf", self.root)

@@ -218,10 +218,10 @@ class Trial:
     def _go_both_ways(self):
         outcome = self.judge.outcome()
         kept = self.host.disk.keep_copy("both") if self.host.kind.back else None
-        self._forward()
+        self._forward(outcome)
         if kept:
             self.host.disk.put_back(kept)
-            self._back()
+            self._back(outcome)
         return outcome
 
     def _forward_words(self):
@@ -238,8 +238,9 @@ class Trial:
             return self.host.run(self.host.kind.command, fault) if ran.code == 0 else ran
         return ran
 
-    def _forward(self):
-        before = self.judge.outcome()
+    def _forward(self, before=None):
+        """`before`: what the engine makes of the disk as it is, if that is known."""
+        before = before or self.judge.outcome()
         ran = self._on(self._forward_words())
         if ran.code != 0 and not self._had_ended(ran, before):
             raise Wrong("cannot go on: %s" % ran)
@@ -258,10 +259,10 @@ class Trial:
         if left:
             raise Wrong("left behind: %s" % " ".join(left))
 
-    def _back(self):
+    def _back(self, before=None):
         if not self.host.kind.back:
             return
-        before = self.judge.outcome()
+        before = before or self.judge.outcome()
         ran = self.host.run(self.host.kind.back)
         if ran.code == 1 and any(text in ran.text for text in (*NOT_BEGUN, PLACED)):
             # It had not begun; or an import had ended, or all but, which cannot be taken back.

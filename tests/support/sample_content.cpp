@@ -44,7 +44,7 @@ std::string noise(std::size_t size, std::uint64_t seed) {
   return bytes;
 }
 
-std::vector<SampleEntry> base_layer() {
+std::vector<SampleEntry> base_layer(int pages) {
   std::vector<SampleEntry> entries = {
       directory("bin"),
       file("bin/hello", greeting_program(), 0755),
@@ -60,7 +60,7 @@ std::vector<SampleEntry> base_layer() {
       directory("usr/share"),
       directory("usr/share/doc"),
   };
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < pages; ++i) {
     std::string name = "usr/share/doc/page" + std::to_string(i);
     entries.push_back(
         file(name, noise(20'000 + 1'000 * static_cast<std::size_t>(i), static_cast<std::uint64_t>(i))));
@@ -68,13 +68,13 @@ std::vector<SampleEntry> base_layer() {
   return entries;
 }
 
-std::vector<SampleEntry> app_layer() {
+std::vector<SampleEntry> app_layer(std::size_t data) {
   return {
       directory("etc"),
       file("etc/motd", "welcome to the app\n"),
       directory("opt"),
       directory("opt/app"),
-      file("opt/app/data", noise(3'000'000, 99)),
+      file("opt/app/data", noise(data, 99)),
       hard_link_to("opt/app/data.link", "opt/app/data"),
       file("opt/app/caf\xe9", "a name that is no UTF-8\n"),
       file("opt/app/empty", ""),
@@ -119,9 +119,10 @@ std::vector<SampleEntry> container_changes() {
 
 }  // namespace
 
-void fill_sample_root(SampleRoot& root) {
-  Digest base = root.add_layer(std::nullopt, base_layer());
-  Digest app = root.add_layer(base, app_layer());
+void fill_sample_root(SampleRoot& root, SampleSize size) {
+  bool small = size == SampleSize::small;
+  Digest base = root.add_layer(std::nullopt, base_layer(small ? 4 : 40));
+  Digest app = root.add_layer(base, app_layer(small ? 30'000 : 3'000'000));
   Digest slim = root.add_layer(app, slim_layer());
   root.add_image("sample-base:1", base, "/bin/hello");
   Digest image = root.add_image("sample-app:1", app, "/bin/hello");

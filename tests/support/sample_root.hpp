@@ -50,7 +50,9 @@ class SampleRoot {
 };
 
 /// The data root of the quickstart: three images that share layers, with whiteouts, an opaque directory, hard
-/// links, symlinks and a setuid file, and a container with edits and deletions.
-void fill_sample_root(SampleRoot&);
+/// links, symlinks and a setuid file, and a container with edits and deletions. The small one has each kind
+/// of entry, but few of each, for tests that go through all that is done with it.
+enum class SampleSize { usual, small };
+void fill_sample_root(SampleRoot&, SampleSize = SampleSize::usual);
 
 }  // namespace drover::test
