@@ -67,6 +67,9 @@ class Host:
     def snapshot(self):
         return snapshot.digest(self.place.disk, self.roots())
 
+    def whole_snapshot(self, since):
+        return snapshot.digest_of_all(self.place.disk, self.roots(), since)
+
     def left_behind(self):
         return snapshot.left_behind(self.place.disk, self.roots())
 

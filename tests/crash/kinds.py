@@ -77,7 +77,8 @@ def _migration(name, source, target, **more):
     return Kind(
         name,
         lambda host: sample(host, source),
-        ("migrate", "--to", target, "--yes"),
+        # With one thread the changes come in the same order each time: a number is a place.
+        ("migrate", "--to", target, "--yes", "--jobs", "1"),
         MIGRATE_RESUME,
         ROLLBACK,
         **more,
@@ -95,7 +96,7 @@ def all_kinds(archive):
         Kind(
             "to-root",
             movable,
-            ("migrate", "--to-root", "NEW_ROOT", "--to", "vfs", "--yes"),
+            ("migrate", "--to-root", "NEW_ROOT", "--to", "vfs", "--yes", "--jobs", "1"),
             MIGRATE_RESUME,
             ROLLBACK,
             moves_root=True,
