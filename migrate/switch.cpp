@@ -10,6 +10,7 @@
 #include "migrate/left_behind_record.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
+#include "migrate/store_parts.hpp"
 
 namespace drover {
 
@@ -72,7 +73,7 @@ bool Switch::is_untouched() const {
 void Switch::require_way_forward() const {
   bool all_new = std::none_of(std::begin(kTwins), std::end(kTwins),
                               [&](const char* twin) { return folder_.dir().exists(twin); });
-  if (!all_new && !config_.is_held())
+  if (!config_.is_held() && !(all_new && config_.names_target()))
     throw Error(
         ExitCode::in_use,
         "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
@@ -99,6 +100,7 @@ void Switch::backward() {
   restore(kImage, image_, from_);
   if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
+  keep_containers_made_meanwhile();
   for (const char* twin : kTwins) {
     // Where the new one is lost, the old one must not be taken for it after a cut.
     if (!folder.exists(twin) && !root_.exists(twin)) folder.make_dir(twin, 0700);
@@ -109,6 +111,19 @@ void Switch::backward() {
   take_back(root_, to_, folder, kHome, kPreviousHome);
   if (!folder.exists(kImage)) claim_layers(*target_at(folder_.home_path()));
   take_back(image_, to_, folder, kImage, kPreviousImage);
+}
+
+/// Somebody has taken the hold away, and an engine came up with the old driver on the new `containers/`: what
+/// it has made there has its layers in the old home. Where nobody has, no container of the old driver is
+/// there but those that the old `containers/` has, too.
+void Switch::keep_containers_made_meanwhile() {
+  if (!kept_.exists(kContainers)) return;
+  Dir old = kept_.sub(kContainers);
+  for (const auto& [id, container] : store::read_containers(root_).containers) {
+    if (container.record.driver != from_ || old.exists(id)) continue;
+    rename_durably(root_.sub(kContainers), id, old, id);
+    step("container " + display_name(container.record) + " goes back with the others");
+  }
 }
 
 /// What is staged goes into place; an empty store that is there already is put aside first. Where nothing is

@@ -27,7 +27,8 @@ class Switch {
   void prepare();
   /// Nothing is switched yet, and no engine was kept from starting: one may have run on the old setup since.
   bool is_untouched() const;
-  /// Throws Error if an engine may have run on the old setup while the new one was being put in place.
+  /// Throws Error if an engine may have run on the old setup while the new one was being put in place: the
+  /// hold is gone, and it was not the switch that took it away.
   void require_way_forward() const;
   void forward();
   void backward();
@@ -35,6 +36,7 @@ class Switch {
   void require_way_back() const;
 
  private:
+  void keep_containers_made_meanwhile();
   void put_in_place(const Dir& from, const std::string& name, const Dir& to, const std::string& as,
                     const std::string& previous);
   void take_back(const Dir& from, const std::string& name, const Dir& to, const std::string& as,

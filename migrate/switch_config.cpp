@@ -63,6 +63,11 @@ bool SwitchConfig::names_data_root() const {
   return plain(*named) == plain(*data_root_);
 }
 
+bool SwitchConfig::names_target() const {
+  auto named = json_value_text(object_text(ConfigFile(path_).text()), kDriver);
+  return named && *named == "\"" + std::string(driver_name(to_)) + "\"";
+}
+
 std::optional<std::string> SwitchConfig::kept_text() const {
   if (kept_.exists(kNotThere)) return std::nullopt;
   return kept_.read(kKept);

@@ -33,6 +33,9 @@ class SwitchConfig {
   /// Whether the file names the new data root now. Only where there is one.
   bool names_data_root() const;
 
+  /// Whether the file names the target driver now.
+  bool names_target() const;
+
   bool is_held() const;
   void hold();     ///< no engine starts any more
   void set_new();  ///< the target driver is in force

@@ -360,20 +360,38 @@ TEST_CASE("a switch goes on only where no engine can have run on the old data in
     Switch way(fixture.root(), fixture.folder());
     CHECK(way.is_untouched());
     CHECK_THROWS_AS(way.require_way_forward(), Error);
-    bool all_new = false;
+    bool is_new = false;
     for (std::size_t i = 0; i < steps.size(); ++i) {
       CAPTURE(i);
       steps[i]();
-      all_new = all_new || !fs::exists(fixture.folder().dir().path() + "/buildkit");
+      // From there on an engine finds the new setup.
+      is_new = is_new || !is_on_hold(fixture.tree().read("/etc/daemon.json"));
       CHECK_FALSE(way.is_untouched());
       CHECK_NOTHROW(way.require_way_forward());
-      if (all_new) continue;
+      if (is_new) continue;
       // Somebody takes the hold away to start the engine.
       std::string held = fixture.tree().read("/etc/daemon.json");
       fixture.tree().write("/etc/daemon.json", kConfig);
       CHECK_THROWS_AS(way.require_way_forward(), Error);
       fixture.tree().write("/etc/daemon.json", held);
     }
-    CHECK(all_new);
+    CHECK(is_new);
   }
+}
+
+TEST_CASE("what an engine has made with the old driver on the new containers goes back with the old ones") {
+  const std::string id(64, 'a'), ours(64, 'b');
+  SwitchFixture fixture({true, true});
+  auto steps = fixture.steps_forward();
+  for (std::size_t i = 0; i + 4 < steps.size(); ++i) steps[i]();  // up to the twins
+  fixture.tree().write("/etc/daemon.json", kConfig);
+  auto config = [](const std::string& of, const std::string& driver) {
+    return R"({"ID":")" + of + R"(","Name":"/hand","Driver":")" + driver + "\"}";
+  };
+  fixture.tree().write("/d/containers/" + id + "/config.v2.json", config(id, "overlay2"));
+  fixture.tree().write("/d/containers/" + ours + "/config.v2.json", config(ours, "vfs"));
+  roll_back(fixture.root(), fixture.folder());
+  fixture.check_old();
+  CHECK(fixture.exists("/containers/" + id + "/config.v2.json"));
+  CHECK_FALSE(fixture.exists("/containers/" + ours));
 }
