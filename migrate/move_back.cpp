@@ -12,6 +12,7 @@
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/commit_check.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/root_switch.hpp"
@@ -171,9 +172,15 @@ void roll_back_move(MigrationFolder& folder) {
 }
 
 void require_move_committable(const MigrationFolder& folder) {
-  if (folder.state() != MigrationState::switched) return;
   const MigrationRecord& record = folder.record();
   const RootMove& move = move_of(folder);
+  if (folder.state() == MigrationState::committing && !RootSwitch(folder).is_done() &&
+      Dir::try_open(move.from_root))
+    throw Error("`" + record.config_path + "` does not name the new root `" + move.config_root +
+                    "`, and the rest of the old one is what this commit deletes",
+                "save what an engine has made in `" + move.from_root +
+                    "` since, name the new root there again as data-root, then: drover commit");
+  if (folder.state() != MigrationState::switched) return;
   std::string back = "nothing was deleted; `drover rollback` goes back to `" + move.from_root + "`";
   if (!RootSwitch(folder).is_done())
     throw Error("`" + record.config_path + "` does not name the new root `" + move.config_root +
@@ -214,6 +221,8 @@ void require_move_committable(const MigrationFolder& folder) {
             "started on it, and a commit would delete that",
         "look at it; then either go back to it (drover rollback), or delete what is in it yourself, all "
         "but its folder `drover`, and commit");
+  require_still_whole({old_root->sub(kImage).sub(from_name(folder)), *old_home(folder)},
+                      {new_root.sub(kImage).sub(to_name(folder)), *home}, back);
   if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
     throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
                 "make it anew with another path, or remove it, then commit");

@@ -3,6 +3,7 @@
 #include "detect/engine_config.hpp"
 #include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/commit_check.hpp"
 #include "migrate/left_behind.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/move_back.hpp"
@@ -157,8 +158,13 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder, bo
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
     if (problem.fatal)
       throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what, only_copy);
-  // Once begun it cannot be taken back.
   auto old = kept_home(folder);
+  auto kept = folder.dir().try_sub("kept");
+  if (auto records = kept ? kept->try_sub("image") : std::nullopt; records && old) {
+    Dir now = dir.sub("image").sub(to);
+    require_still_whole({*records, *old}, {now, *home}, only_copy);
+  }
+  // Once begun it cannot be taken back.
   if (auto blocker = old ? old->removal_blocker() : std::nullopt) throw Error(*blocker);
 }
 

@@ -125,6 +125,12 @@ TEST_CASE("files that chattr protects are told of, moved without that, and do no
   CHECK(host.exists("vfs/dir/" + writable + "/guarded"));
 }
 
+namespace {
+Inventory under_vfs(const SampleHost& host) {
+  return read_inventory(Dir::open(host.root()), DriverKind::vfs, nullptr);
+}
+}  // namespace
+
 TEST_CASE("the old data is not deleted where it may be the only copy") {
   struct Loss {
     std::function<void(const SampleHost&)> lose;
@@ -142,6 +148,33 @@ TEST_CASE("the old data is not deleted where it may be the only copy") {
        "container worker is still one of overlay2 in `"},
       {[](const SampleHost& h) { h.write_config("{\"storage-driver\": \"overlay2\"}"); },
        "the engine does not use vfs but overlay2"},
+      {[](const SampleHost& h) {
+         Inventory now = under_vfs(h);
+         for (const auto& [chain, layer] : now.layers) Dir::open(h.path("vfs/dir/" + layer.cache_id)).clear();
+       },
+       " is empty in `"},
+      {[](const SampleHost& h) {
+         Dir::open(h.path("vfs/dir/" + under_vfs(h).mounts.begin()->second.mount_id)).clear();
+       },
+       "the writable layer of "},
+      {[](const SampleHost& h) {
+         Inventory now = under_vfs(h);
+         for (const auto& [chain, layer] : now.layers)
+           Dir::open(h.path("vfs/dir/" + layer.cache_id)).remove_tree("etc");
+       },
+       " shows other names in `"},
+      {[](const SampleHost& h) {
+         std::string chain = under_vfs(h).layers.begin()->first;
+         Dir::open(h.path("image/vfs/layerdb/sha256/" + chain))
+             .write_atomic("tar-split.json.gz", "", 0644, 0, 0);
+       },
+       " is not the one that was carried"},
+      {[](const SampleHost& h) { fs::remove(h.path("image/vfs/repositories.json")); }, "repositories.json"},
+      {[](const SampleHost& h) {
+         Dir::open(h.path("image/vfs"))
+             .write_atomic("repositories.json", "{\"Repositories\":{}}", 0600, 0, 0);
+       },
+       "no image has a tag any more"},
   };
   for (const Loss& loss : losses) {
     CAPTURE(loss.message);

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 
+#include "migrate/migration_folder.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/stage_records.hpp"
 #include "tests/conformance/move_host.hpp"
@@ -202,6 +203,12 @@ TEST_CASE("the old root is deleted only where it is unused, unchanged, and not t
              .write_new("opts.json", "{\"MountDevice\":\"" + m.host.root() + "/volumes\"}", 0600);
        },
        "volume data uses `"},
+      {[](const MoveHost& m) {
+         Dir layers = Dir::open(m.root + "/overlay2");
+         for (const DirEntry& entry : layers.list())
+           if (auto diff = layers.sub(entry.name).try_sub("diff")) diff->clear();
+       },
+       " is empty in `"},
   };
   for (const Loss& loss : losses) {
     CAPTURE(loss.message);
@@ -215,6 +222,24 @@ TEST_CASE("the old root is deleted only where it is unused, unchanged, and not t
     check_done(move.host.run({"rollback", "--yes"}));
     if (!has(loss.message, "does not name")) CHECK(move.host.damage() == "");
   }
+}
+
+TEST_CASE("a commit that was cut does not go on while the configuration names the old root") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  auto folder = MigrationFolder::find(Dir::open(move.root));
+  REQUIRE(folder);
+  folder->set_state(MigrationState::committing);
+  folder.reset();
+  std::string named = move.host.config();
+  move.host.write_config("{\"storage-driver\": \"overlay2\"}");
+  Run refused = move.host.run({"commit", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "does not name the new root"), refused.err);
+  CHECK(Dir::open(move.host.path("volumes/data/_data")).read("file") == "a volume's");
+  move.host.write_config(named);
+  check_done(move.host.run({"commit", "--yes"}));
+  CHECK_FALSE(move.host.exists("volumes"));
 }
 
 TEST_CASE("another driver's store stays behind, with its containers, and outlives a commit") {

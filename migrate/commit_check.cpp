@@ -1,0 +1,103 @@
+#include "migrate/commit_check.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/view.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover {
+
+namespace {
+
+class CommitCheck {
+ public:
+  CommitCheck(const CarriedStore& old, const CarriedStore& now, const std::string& hint)
+      : old_(old), now_(now), hint_(hint) {}
+
+  void run() const {
+    require_tags();
+    store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
+    for (const auto& [chain, layer] : there.layers) {
+      if (!before.layers.contains(chain)) continue;
+      require_tar_split(chain, "layer " + short_id(layer.cache_id));
+      require_shows(layer.cache_id, "layer " + short_id(layer.cache_id), true);
+    }
+    for (const auto& [name, mount] : there.mounts)
+      if (before.mounts.contains(name))
+        require_shows(mount.mount_id, "the writable layer of " + short_id(name), false);
+  }
+
+ private:
+  static bool in_folders(const Driver& home) {
+    return home.kind() != DriverKind::zfs && home.kind() != DriverKind::devicemapper;
+  }
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw Error(ExitCode::proof_failed, what, hint_);
+  }
+
+  static std::vector<std::string> names_in(const Driver& home, const LayerId& id) {
+    std::vector<std::string> names;
+    for (ViewEntry& entry : View(home, id).root().entries()) names.push_back(std::move(entry.name));
+    return names;
+  }
+
+  /// What a container shows changes as it runs.
+  void require_shows(const LayerId& id, const std::string& what, bool unchanged) const {
+    if (!in_folders(old_.home) || !in_folders(now_.home)) return;
+    std::vector<std::string> before;
+    try {
+      if (!old_.home.contains(id)) return;
+      before = names_in(old_.home, id);
+    } catch (const Error& e) {
+      if (!is_damage(e)) throw;
+      return;  // it was left behind, or renamed into the new home: there is nothing to be deleted
+    }
+    std::vector<std::string> there = names_in(now_.home, id);
+    if (there.empty() && !before.empty()) refuse(what + " is empty in `" + now_.home.place_of(id) + "`");
+    if (unchanged && there != before)
+      refuse(what + " shows other names in `" + now_.home.place_of(id) + "` than in the old store");
+  }
+
+  std::optional<Fd> tar_split(const Dir& records, const Digest& chain) const {
+    auto folder = records.try_sub("layerdb");
+    if (folder) folder = folder->try_sub("sha256");
+    if (folder) folder = folder->try_sub(chain);
+    return folder ? folder->try_open_regular("tar-split.json.gz") : std::nullopt;
+  }
+
+  void require_tar_split(const Digest& chain, const std::string& what) const {
+    auto before = tar_split(old_.records, chain);
+    if (!before) return;
+    auto there = tar_split(now_.records, chain);
+    if (!there || !same_content(before->get(), there->get(), "tar-split.json.gz"))
+      refuse("the tar-split of " + what + " in `" + now_.records.path() +
+             "` is not the one that was carried");
+  }
+
+  void require_tags() const {
+    store::ImageDb before = store::read_imagedb(old_.records), there = store::read_imagedb(now_.records);
+    if (there.bad_repositories)
+      refuse("`" + now_.records.path_of("repositories.json") + "` " + there.bad_repositories->why);
+    if (!there.references.empty()) return;
+    for (const auto& [image, references] : before.references)
+      if (there.images.contains(image) && !references.empty())
+        refuse("no image has a tag any more in `" + now_.records.path_of("repositories.json") +
+               "`, though image " + short_id(image) + " was `" + references.front() + "`");
+  }
+
+  const CarriedStore& old_;
+  const CarriedStore& now_;
+  const std::string& hint_;
+};
+
+}  // namespace
+
+void require_still_whole(const CarriedStore& old, const CarriedStore& now, const std::string& hint) {
+  CommitCheck(old, now, hint).run();
+}
+
+}  // namespace drover

@@ -1,0 +1,25 @@
+#pragma once
+#include <string>
+
+#include "drivers/driver.hpp"
+#include "migrate/store.hpp"
+
+namespace drover {
+
+/// A store with its records: `image/<driver>`, or where that was put aside, and the driver's home.
+struct CarriedStore {
+  const Dir& records;
+  const Driver& home;
+};
+
+/// What can be told, in a time that grows with the number of layers, of whether the new store is still what
+/// was proven: commit is about to delete the only other copy. What the engine has removed in the meantime is
+/// no concern of it.
+///
+/// Throws Error (proof_failed) where a layer that both stores have shows nothing in the new one, or, of an
+/// image, other names at its top than in the old one; where its tar-split is another; and where no image has
+/// a tag any more though the old records give it one. Layers that one of them keeps in devices or datasets
+/// are not opened. `hint` as for Error.
+void require_still_whole(const CarriedStore& old, const CarriedStore& now, const std::string& hint);
+
+}  // namespace drover
