@@ -26,7 +26,7 @@ struct MigrateFlags {
   std::string to, from, to_root;
   std::vector<std::string> storage_opts;
   bool dry_run = false, resume = false, force = false, keep_going = false, offline = false,
-       yes_loop_lvm = false;
+       yes_loop_lvm = false, renames = false, no_proof = false;
   unsigned threads = 1;
 };
 
@@ -40,6 +40,7 @@ MigrateOptions options_of(const MigrateFlags& flags) {
   if (!flags.from.empty()) options.from = require_driver(flags.from);
   options.storage_opts = flags.storage_opts;
   options.force = flags.force;
+  options.renames = flags.renames;
   options.keep_going = flags.keep_going;
   options.threads = flags.threads;
   options.offline = flags.offline;
@@ -81,7 +82,8 @@ int run_new(const MigrateFlags& flags, Context& context) {
   catch_interrupts();
   Preflight found = check_migration(store.root, store.config, options);
   if (flags.dry_run || (!context.json && log_level() != LogLevel::quiet))
-    print_plan(context, store.root, found, ConfigFile(store.config.config_path).diff(found.new_config));
+    print_plan(context, store.root, found, ConfigFile(store.config.config_path).diff(found.new_config),
+               flags.no_proof);
   require_room(found.plan);
   if (flags.dry_run) return static_cast<int>(ExitCode::done);
   if (!confirm(context)) return declined();
@@ -93,7 +95,9 @@ int run_new(const MigrateFlags& flags, Context& context) {
                          .to_home = found.to_home,
                          .force = options.force,
                          .keep_going = options.keep_going,
-                         .move = found.move};
+                         .move = found.move,
+                         .renames = options.renames,
+                         .no_proof = flags.no_proof};
   auto progress = make_progress(context);
   MigrationResult result = run_migration(store.root, record, found, flags.threads, *progress);
   progress.reset();
@@ -110,6 +114,7 @@ MigrationResult resume_staging(const DataRoot& root, MigrationFolder& folder, un
                          .move = record.move,
                          .storage_opts = record.storage_opts,
                          .force = record.force,
+                         .renames = record.renames,
                          .keep_going = record.keep_going,
                          .threads = threads,
                          .offline = record.from_home.offline,
@@ -181,9 +186,18 @@ void add_migrate(CLI::App& app, Context& context) {
       "--keep-going", flags->keep_going,
       "leave behind what is damaged in the source, and what needs it, and move all else: exit code 3; "
       "the old data keeps it");
+  auto* renames = cmd->add_flag(
+      "--move", flags->renames,
+      "rename the layers into the new home instead of copying them: no room, no time, and one copy; a\n"
+      "rollback brings the old driver back, with what containers have written since. Among overlay2,\n"
+      "fuse-overlayfs and aufs");
+  renames->excludes(to_root);
+  auto* no_proof = cmd->add_flag("--no-proof", flags->no_proof,
+                                 "do not read back what was carried: `drover verify` still can");
   auto* resume = cmd->add_flag("--resume", flags->resume, "go on with a migration that was interrupted");
   resume->excludes("--dry-run")->excludes("--from")->excludes("--storage-opt")->excludes("--force");
   resume->excludes("--keep-going");
+  resume->excludes(renames)->excludes(no_proof);
   resume->excludes(to_root);
   resume->excludes(add_offline_option(*cmd, flags->offline));
   cmd->add_flag("--yes-loop-lvm", flags->yes_loop_lvm,

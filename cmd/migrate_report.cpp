@@ -33,7 +33,8 @@ Json layer_json(const PlannedLayer& layer) {
           {"parent", layer.parent ? Json(*layer.parent) : Json(nullptr)},
           {"role", role_name(layer.role)},
           {"chain_id", layer.chain_id ? Json("sha256:" + *layer.chain_id) : Json(nullptr)},
-          {"serves", layer.serves}};
+          {"serves", layer.serves},
+          {"renamed", layer.renamed}};
 }
 
 Json left_json(const LeftBehind& left) {
@@ -61,7 +62,7 @@ void print_left(InfoLines& lines, const LeftBehind& left) {
 }
 
 void print_plan_json(Context& context, const DataRoot& root, const Preflight& found,
-                     const std::string& config_diff) {
+                     const std::string& config_diff, bool no_proof) {
   const Plan& plan = found.plan;
   Json layers = Json::array(), rest = nullptr;
   for (const PlannedLayer& layer : plan.layers) layers.push_back(layer_json(layer));
@@ -89,6 +90,7 @@ void print_plan_json(Context& context, const DataRoot& root, const Preflight& fo
                            {"needed_inodes", plan.needed_inodes},
                            {"free_inodes", plan.counts_inodes ? Json(plan.free_inodes) : Json(nullptr)},
                            {"fits", plan.fits()},
+                           {"no_proof", no_proof},
                            {"notes", plan.notes},
                            {"left_behind", left_json(found.inventory.left)},
                            {"removed_storage_opts", found.removed},
@@ -96,7 +98,7 @@ void print_plan_json(Context& context, const DataRoot& root, const Preflight& fo
 }
 
 void print_plan_text(Context& context, const DataRoot& root, const Preflight& found,
-                     const std::string& config_diff) {
+                     const std::string& config_diff, bool no_proof) {
   const Plan& plan = found.plan;
   InfoLines lines(context.out);
   lines.heading(0, "Migration Plan");
@@ -114,6 +116,11 @@ void print_plan_text(Context& context, const DataRoot& root, const Preflight& fo
                human_size(found.rest.facts.bytes) + " in " + human_count(found.rest.facts.entries) +
                    " entries: " + joined(found.rest.names));
   }
+  if (plan.image_transfer == Transfer::renames)
+    lines.line(
+        1, "Layers Renamed",
+        human_count(plan.renamed) + ": there is one copy, and a rollback brings it back as it is then");
+  if (no_proof) lines.line(1, "Proof", "none: what is carried is not proven (--no-proof)");
   lines.line(1, "Image Layers By", std::string(transfer_name(plan.image_transfer)));
   lines.line(1, "Writable Layers By", std::string(transfer_name(plan.container_transfer)));
   lines.line(1, "Space Needed",
@@ -156,7 +163,11 @@ void print_result_json(Context& context, const MigrationResult& result) {
                             {{"proven", result.proven},
                              {"compared", result.compared},
                              {"of_earlier_run", result.earlier},
-                             {"damaged_in_source", result.damaged}}},
+                             {"damaged_in_source", result.damaged},
+                             {"renamed", result.renamed},
+                             {"not_proven", result.not_proven}}},
+                           {"renames", result.renames},
+                           {"no_proof", result.no_proof},
                            {"notes", result.notes},
                            {"left_behind", left_json(result.left)},
                            {"files",
@@ -180,6 +191,10 @@ void print_result_text(Context& context, const MigrationResult& result) {
   if (result.earlier > 0) lines.line(1, "Layers Done Earlier", human_count(result.earlier));
   lines.line(1, "Layers Proven", human_count(result.proven) + " by their diff ID");
   lines.line(1, "Layers Compared", human_count(result.compared) + " entry by entry with the source");
+  if (result.renamed > 0) lines.line(1, "Layers Renamed", human_count(result.renamed));
+  if (result.no_proof)
+    lines.line(1, "Not Proven",
+               human_count(result.not_proven) + " layers, by --no-proof; `drover verify` proves them");
   lines.line(1, "Files",
              human_count(moved.linked) + " linked, " + human_count(moved.reflinked) + " reflinked, " +
                  human_count(moved.copied) + " copied (" + human_size(moved.copied_bytes) + ")");
@@ -187,7 +202,13 @@ void print_result_text(Context& context, const MigrationResult& result) {
   for (const std::string& layer : result.damaged)
     lines.line(1, "Damaged Before", layer + ": carried as it was");
   lines.line(1, "Old Data",
-             result.old_root ? "untouched in " + *result.old_root : "kept in " + result.root + "/drover");
+             result.renames    ? "the records and what was copied, in " + result.root + "/drover"
+             : result.old_root ? "untouched in " + *result.old_root
+                               : "kept in " + result.root + "/drover");
+  if (result.renames)
+    lines.line(
+        1, "Note",
+        "layers were renamed: there is one copy, and a rollback keeps what containers write until then");
   context.out << "\nStart the engine and look around. Then, either is final:\n"
               << (result.left.empty()
                       ? "  drover commit     deletes the old data\n"
@@ -200,11 +221,11 @@ void print_result_text(Context& context, const MigrationResult& result) {
 }  // namespace
 
 void print_plan(Context& context, const DataRoot& root, const Preflight& found,
-                const std::string& config_diff) {
+                const std::string& config_diff, bool no_proof) {
   if (context.json)
-    print_plan_json(context, root, found, config_diff);
+    print_plan_json(context, root, found, config_diff, no_proof);
   else
-    print_plan_text(context, root, found, config_diff);
+    print_plan_text(context, root, found, config_diff, no_proof);
 }
 
 void print_result(Context& context, const MigrationResult& result) {

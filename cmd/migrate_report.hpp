@@ -10,7 +10,8 @@ namespace drover {
 
 /// The plan of a migration as the user sees it before anything happens: text, or what docs/migrate-schema.md
 /// says as one JSON object. `config_diff`: what the switch will change in the engine's configuration.
-void print_plan(Context&, const DataRoot&, const Preflight&, const std::string& config_diff);
+/// `no_proof`: what is carried will not be read back.
+void print_plan(Context&, const DataRoot&, const Preflight&, const std::string& config_diff, bool no_proof);
 
 /// What came of it, and what to do next.
 void print_result(Context&, const MigrationResult&);

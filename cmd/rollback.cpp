@@ -37,6 +37,11 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
              "` as it was before the migration; what was changed in `" + move.to_root +
              "` since, in volumes too, is given up");
     if (!made.volumes.empty()) log_note("volumes made since: " + some_of(made.volumes));
+  } else if (folder.record().renames) {
+    log_note("the data root goes back to " + from +
+             ", and its layers were renamed: containers come back with "
+             "what they have written since, and without what was removed since; new containers, images and "
+             "build cache are given up");
   } else {
     log_note("the data root goes back to " + from +
              " as it was before the migration; what was changed under " + to +

@@ -50,6 +50,8 @@ class Aufs : public Driver {
     require_layer_id(id);
     return {Dir::open(home_ + "/diff").sub(id), nullptr};
   }
+  bool layers_can_be_renamed() const noexcept override { return true; }
+  std::optional<LayerPlace> place_in_home(const LayerId&) const override;
   std::vector<std::string> remarks(const LayerId&) const override;
 
   void make_home() override;
@@ -98,6 +100,12 @@ std::vector<LayerId> Aufs::stack(const LayerId& id) const {
   }
   stack.insert(stack.begin(), id);
   return stack;
+}
+
+std::optional<LayerPlace> Aufs::place_in_home(const LayerId& id) const {
+  auto layers = Dir::try_open(home_ + "/layers"), diff = Dir::try_open(home_ + "/diff");
+  if (!is_layer_id(id) || !layers || !layers->exists(id) || !diff) return std::nullopt;
+  return LayerPlace{std::move(*diff), id};
 }
 
 std::vector<std::string> Aufs::remarks(const LayerId& id) const {

@@ -53,6 +53,12 @@ struct OpenLayer {
   ~OpenLayer() { root = Dir(); }
 };
 
+/// Where a layer is one directory, whole: what holds it, and its name there.
+struct LayerPlace {
+  Dir holder;
+  std::string name;
+};
+
 struct CreateOptions {
   /// The new layer and its parent are immutable (image layers), so a tree may share the parent's inodes by
   /// hard links.
@@ -122,6 +128,12 @@ class Driver {
   virtual std::vector<LayerId> stack(const LayerId&) const = 0;
   /// The layer's own files, to be read only.
   virtual OpenLayer open(const LayerId&) const = 0;
+  /// Whether each layer is one directory that may be renamed into the home of another such driver, once its
+  /// marks are spelled as that one does.
+  virtual bool layers_can_be_renamed() const noexcept { return false; }
+  /// Of such a driver: where the layer's directory is, or would be in a layer that lacks it. Nothing if there
+  /// is no such layer.
+  virtual std::optional<LayerPlace> place_in_home(const LayerId&) const { return std::nullopt; }
   /// Where these files are, for people: their folder, or what else they are kept in.
   virtual std::string place_of(const LayerId& id) const { return open(id).root.path(); }
   /// What the user should know of this layer: where the driver shows it otherwise than drover carries it.

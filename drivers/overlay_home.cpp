@@ -90,6 +90,13 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
 
 OpenLayer OverlayHome::open(const LayerId& id) const { return {layer_dir(id).sub("diff"), nullptr}; }
 
+std::optional<LayerPlace> OverlayHome::place_in_home(const LayerId& id) const {
+  auto home = Dir::try_open(home_);
+  auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
+  if (!layer) return std::nullopt;
+  return LayerPlace{std::move(*layer), "diff"};
+}
+
 std::vector<std::string> OverlayHome::remarks(const LayerId& id) const {
   if (kind_ != DriverKind::fuse_overlayfs) return {};
   return remarks_on_hidden(marks(), open(id).root, driver_name(kind_));

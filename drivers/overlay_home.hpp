@@ -29,6 +29,8 @@ class OverlayHome : public Driver {
   std::optional<Symlink> symlink_to(const LayerId& id) const override;
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId&) const override;
+  bool layers_can_be_renamed() const noexcept override { return true; }
+  std::optional<LayerPlace> place_in_home(const LayerId&) const override;
   std::vector<std::string> remarks(const LayerId&) const override;
   void make_home() override;
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;

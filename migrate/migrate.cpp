@@ -7,6 +7,7 @@
 
 #include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/layer_renames.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/run_tasks.hpp"
@@ -62,7 +63,12 @@ class LayerTransfer {
           checks_.end())  // it was left out for another one, and that one was not left behind with it
         throw Error(ExitCode::proof_failed, describe(layer) + " was not carried",
                     "the source is untouched; `drover rollback` removes the copy");
-      ++(check->second == LayerCheck::proven ? result_.proven : result_.compared);
+      if (layer.renamed) ++result_.renamed;
+      if (check->second == LayerCheck::proven) ++result_.proven;
+      if (check->second == LayerCheck::not_read) ++result_.not_proven;
+      if (check->second == LayerCheck::compared ||
+          (check->second == LayerCheck::damaged_before && !layer.renamed))
+        ++result_.compared;
       if (check->second == LayerCheck::damaged_before) result_.damaged.push_back(describe(layer));
     }
   }
@@ -74,7 +80,8 @@ class LayerTransfer {
   void drop_unfinished() {
     for (const PlannedLayer& layer : found_.plan.layers)
       if (layer.immutable() && folder_.finished_layers().contains(layer.id) &&
-          (!layer.parent || kept_.contains(*layer.parent)) && target_.contains(layer.id)) {
+          (!layer.parent || kept_.contains(*layer.parent)) && target_.contains(layer.id) &&
+          renames_.is_staged(layer.id) == layer.renamed) {
         kept_.insert(layer.id);
         if (folder_.damaged_layers().contains(layer.id)) result_.damaged.push_back(describe(layer));
       }
@@ -87,25 +94,36 @@ class LayerTransfer {
 
   void drop(const std::vector<LayerId>& ids) {
     folder_.journal().layers_dropped(ids);
-    for (const LayerId& id : ids) target_.remove(id);
+    for (const LayerId& id : ids) {
+      target_.remove(id);
+      renames_.drop(id);
+    }
   }
 
   void stage(const PlannedLayer& layer) {
     attempt(layer, [&] {
-      TransferCount count = stager_->stage(layer);
+      TransferCount count = layer.renamed ? stage_renamed(layer) : stager_->stage(layer);
       std::lock_guard lock(mutex_);
       result_.transfer += count;
     });
   }
 
+  /// All that the driver makes beside the layer's own directory, in whose place there is an empty one.
+  TransferCount stage_renamed(const PlannedLayer& layer) {
+    target_.create(layer.id, layer.parent, {});
+    target_.seal(layer.id);
+    renames_.stage(layer, *found_.source, target_);
+    return {};
+  }
+
   void prove(const PlannedLayer& layer) {
     attempt(layer, [&] {
-      LayerCheck check = stager_->prove(layer, folder_.record().force);
+      LayerCheck check =
+          folder_.record().no_proof ? LayerCheck::not_read : stager_->prove(layer, folder_.record().force);
       std::unique_lock lock(mutex_);
       checks_[layer.id] = check;
       ++done_;
-      progress_.step(describe(layer) + (check == LayerCheck::proven ? ": proven" : ": compared"),
-                     kept_.size() + done_, found_.plan.layers.size());
+      progress_.step(describe(layer) + told(check), kept_.size() + done_, found_.plan.layers.size());
       write_down({layer.id, check == LayerCheck::damaged_before}, lock);
     });
   }
@@ -182,8 +200,15 @@ class LayerTransfer {
     writing_ = false;
   }
 
+  static const char* told(LayerCheck check) {
+    if (check == LayerCheck::proven) return ": proven";
+    if (check == LayerCheck::not_read) return ": not proven";
+    return check == LayerCheck::renamed ? ": to be renamed" : ": compared";
+  }
+
   const Dir& data_root_;
   MigrationFolder& folder_;
+  const LayerRenames renames_{folder_.dir()};
   Preflight& found_;
   Driver& target_;
   std::optional<LayerStager> stager_;
@@ -207,6 +232,8 @@ MigrationResult summary_of(const Plan& plan, const DataRoot& root, const Migrati
   result.from = plan.from;
   result.to = plan.to;
   result.notes = plan.notes;
+  result.renames = record.renames;
+  result.no_proof = record.no_proof;
   return result;
 }
 
@@ -278,8 +305,10 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
         "repair this, or move it elsewhere");
   }
   EngineLock lock = EngineLock::take(new_root.path());
-  progress.phase("proving it byte by byte");
-  prove_rest(dir, found.inventory, record, new_root);
+  if (!record.no_proof) {
+    progress.phase("proving it byte by byte");
+    prove_rest(dir, found.inventory, record, new_root);
+  }
   new_root.sync_fs();
   RootSwitch(folder).prepare(dir, found.rest.names);
   new_root.sync_fs();
@@ -350,6 +379,8 @@ MigrationResult resume_switch(const DataRoot& root, MigrationFolder& folder) {
   for (const auto& [id, image] : there.images) result.tags += image.references.size();
   result.containers = there.containers.size();
   result.earlier = folder.finished_layers().size();
+  result.renames = record.renames;
+  result.no_proof = record.no_proof;
   for (const LayerId& id : folder.damaged_layers()) result.damaged.push_back("layer " + short_id(id));
   if (record.keep_going) {
     auto left = read_left_behind(folder.dir());

@@ -15,14 +15,17 @@ namespace drover {
 struct MigrationResult {
   DriverKind from = DriverKind::overlay2, to = DriverKind::overlay2;
   std::uint64_t images = 0, tags = 0, containers = 0;
-  std::size_t proven = 0, compared = 0;  ///< layers of this run
-  std::size_t earlier = 0;               ///< layers that an interrupted run had finished
-  std::vector<std::string> damaged;      ///< layers that were damaged in the source already
-  LeftBehind left;                       ///< damaged, or standing on what is
-  bool left_unknown = false;             ///< the record of what an earlier run has left behind is lost
-  std::vector<std::string> notes;        ///< the plan's
-  std::string root;                      ///< the data root in force now
-  std::optional<std::string> old_root;   ///< where that has moved from
+  std::size_t proven = 0, compared = 0;    ///< layers of this run
+  std::size_t renamed = 0;                 ///< layers that went as they are, proven before or not
+  std::size_t not_proven = 0;              ///< layers that nothing was compared with, by --no-proof
+  bool renames = false, no_proof = false;  ///< what the user asked for
+  std::size_t earlier = 0;                 ///< layers that an interrupted run had finished
+  std::vector<std::string> damaged;        ///< layers that were damaged in the source already
+  LeftBehind left;                         ///< damaged, or standing on what is
+  bool left_unknown = false;               ///< the record of what an earlier run has left behind is lost
+  std::vector<std::string> notes;          ///< the plan's
+  std::string root;                        ///< the data root in force now
+  std::optional<std::string> old_root;     ///< where that has moved from
   TransferCount transfer;
 };
 

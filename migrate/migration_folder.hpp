@@ -36,6 +36,7 @@ std::string next_step(const MigrationRecord&, MigrationState);
 ///     image/           the records for the target while they are made: image/<to>
 ///     containers/      the containers' folder of the new setup, unless that is in force
 ///     buildkit/        likewise: the build cache's records
+///     renames/         of layers that are renamed instead of copied: which, and their marks
 ///     kept/            what was put aside: home, image, containers, buildkit, the engine's configuration
 ///
 /// Of a migration into another data root it lies in the new root, and the old one has a folder of the same

@@ -11,7 +11,7 @@ namespace drover {
 namespace {
 
 // Of what the folder holds and where.
-constexpr int kVersion = 2, kMoveVersion = 3, kImportVersion = 4, kKeepGoingVersion = 5;
+constexpr int kVersion = 2, kMoveVersion = 3, kImportVersion = 4, kKeepGoingVersion = 5, kRenamesVersion = 6;
 
 using Json = nlohmann::ordered_json;
 
@@ -50,10 +50,11 @@ HomeSettings parse_settings(const Json& json, const char* key) {
 }  // namespace
 
 std::string record_text(const MigrationRecord& record, bool is_pointer) {
-  Json json{{"version", record.import       ? kImportVersion
-                        : record.keep_going ? kKeepGoingVersion
-                        : record.move       ? kMoveVersion
-                                            : kVersion},
+  Json json{{"version", record.import                       ? kImportVersion
+                        : record.renames || record.no_proof ? kRenamesVersion
+                        : record.keep_going                 ? kKeepGoingVersion
+                        : record.move                       ? kMoveVersion
+                                                            : kVersion},
             {"from", driver_name(record.from)},
             {"to", driver_name(record.to)},
             {"config", record.config_path},
@@ -62,6 +63,11 @@ std::string record_text(const MigrationRecord& record, bool is_pointer) {
             {"to_home", settings_json(record.to_home)},
             {"force", record.force}};
   if (record.move) json["move"] = root_move_json(*record.move);
+  if (record.renames || record.no_proof) {
+    json["keep_going"] = record.keep_going;
+    json["renames"] = record.renames;
+    json["no_proof"] = record.no_proof;
+  }
   if (is_pointer) json["pointer"] = true;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -74,7 +80,7 @@ MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
   };
   Json version = json.is_object() ? json.value("version", Json()) : Json();
   if (version != kVersion && version != kMoveVersion && version != kImportVersion &&
-      version != kKeepGoingVersion)
+      version != kKeepGoingVersion && version != kRenamesVersion)
     throw Error("is of another version of drover");
   const DriverEntry *from = find_driver(string_at("from")), *to = find_driver(string_at("to"));
   MigrationRecord record;
@@ -87,7 +93,15 @@ MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
   record.to_home = parse_settings(json, "to_home");
   record.force = json.value("force", Json()) == true;
   record.keep_going = version == kKeepGoingVersion;
-  if (version == kMoveVersion || (record.keep_going && json.contains("move")))
+  if (version == kRenamesVersion) {
+    record.keep_going = json.value("keep_going", Json()) == true;
+    record.renames = json.value("renames", Json()) == true;
+    record.no_proof = json.value("no_proof", Json()) == true;
+    // A drover that took it for a copy would delete the only one there is.
+    if (!record.renames && !record.no_proof) throw Error("is damaged");
+  }
+  bool may_move = version == kKeepGoingVersion || version == kRenamesVersion;
+  if (version == kMoveVersion || (may_move && json.contains("move")))
     record.move = parse_root_move(json.value("move", Json()));
   record.import = version == kImportVersion;
   is_pointer = record.move && json.value("pointer", Json()) == true;
@@ -96,7 +110,7 @@ MigrationRecord parse_record(const std::string& text, bool& is_pointer) {
 
 std::string describe(const MigrationRecord& record) {
   std::string from(driver_name(record.from)), to(driver_name(record.to));
-  std::string drivers = "from " + from + " to " + to;
+  std::string drivers = "from " + from + " to " + to + (record.renames ? " by renames" : "");
   if (!record.move) return drivers;
   return "of `" + printable(record.move->from_root) + "` to `" + printable(record.move->to_root) + "`" +
          (from == to ? "" : ", " + drivers);

@@ -13,6 +13,8 @@ namespace {
 // What an entry takes besides its content: its name in a directory; an inode and an attribute block; a
 // directory's first block.
 constexpr std::uint64_t kNameBytes = 64, kInodeBytes = 512, kDirectoryBytes = 4096;
+// What a driver makes beside a layer's own directory.
+constexpr std::uint64_t kRenamedInodes = 8;
 constexpr std::uint64_t kFixedSlack = 16 << 20;
 
 /// Collects the layers that are to move, by ID, with all that they stand on.
@@ -166,6 +168,12 @@ class Estimate {
   void add(const PlannedLayer& layer) {
     const LayerFacts& own = facts_.at(layer.id);
     plan_.bytes += own.bytes;
+    if (layer.renamed) {
+      plan_.needed_bytes += kRenamedInodes * (kInodeBytes + kDirectoryBytes);
+      if (layer.respelled) plan_.needed_bytes += own.entries * kNameBytes;
+      plan_.needed_inodes += kRenamedInodes;
+      return;
+    }
     LayerFacts whole = own, changes = own;
     if (own.stack.size() > 1) {  // a delta
       auto below = whole_.find(own.stack[1]);
@@ -208,9 +216,32 @@ class Estimate {
 };
 
 Transfer transfer_of(const TargetFacts& target, bool immutable) {
+  if (target.renames) return Transfer::renames;
   if (immutable && target.links && !target.snapshots) return Transfer::hard_links;
   if (target.reflink) return Transfer::reflinks;
   return Transfer::copies;
+}
+
+/// A copy is compared with what shows in the source, and that is what it stands on as well: so all below one
+/// that is copied are copies, too.
+void choose_renamed(Plan& plan, const std::map<LayerId, LayerFacts>& facts) {
+  std::map<LayerId, PlannedLayer*> by_id;
+  for (PlannedLayer& layer : plan.layers) {
+    layer.renamed = facts.at(layer.id).not_renamed.empty();
+    layer.respelled = layer.renamed && facts.at(layer.id).respelled;
+    by_id.emplace(layer.id, &layer);
+  }
+  for (auto layer = plan.layers.rbegin(); layer != plan.layers.rend(); ++layer) {
+    if (layer->renamed) continue;
+    const std::string& why = facts.at(layer->id).not_renamed;
+    if (!why.empty())
+      plan.notes.push_back(describe(*layer) + " is copied with what it stands on, not renamed: " + why);
+    for (const LayerId& below : facts.at(layer->id).stack)
+      if (auto found = by_id.find(below); found != by_id.end())
+        found->second->renamed = found->second->respelled = false;
+  }
+  plan.renamed = static_cast<std::size_t>(
+      std::count_if(plan.layers.begin(), plan.layers.end(), [](auto& l) { return l.renamed; }));
 }
 
 /// The engine gives a container's limit to its init layer, too.
@@ -239,7 +270,8 @@ void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, L
     for (const std::string& remark : facts.at(layer.id).remarks)
       plan.notes.push_back(describe(layer) + ": " + remark);
   std::uint64_t guarded = 0;
-  for (const PlannedLayer& layer : plan.layers) guarded += facts.at(layer.id).protected_entries;
+  for (const PlannedLayer& layer : plan.layers)
+    if (!layer.renamed) guarded += facts.at(layer.id).protected_entries;
   if (guarded > 0)
     plan.notes.push_back(
         std::to_string(guarded) +
@@ -276,6 +308,7 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
   plan.layers = in_order(std::move(collector.layers_));
   count_parts(plan, inventory);
   plan.links = target.links;
+  if (target.renames) choose_renamed(plan, facts);
   plan.image_transfer = transfer_of(target, true);
   plan.container_transfer = transfer_of(target, false);
   plan.free_bytes = target.free_bytes;
@@ -304,6 +337,8 @@ std::vector<LayerId> reduce_plan(Plan& plan, const Inventory& inventory,
     layer = std::move(now);
   }
   count_parts(plan, inventory);
+  plan.renamed = static_cast<std::size_t>(
+      std::count_if(plan.layers.begin(), plan.layers.end(), [](auto& l) { return l.renamed; }));
   return heads;
 }
 
@@ -336,6 +371,8 @@ std::string_view transfer_name(Transfer transfer) {
       return "reflinks";
     case Transfer::copies:
       return "copies";
+    case Transfer::renames:
+      return "renames";
   }
   return "";
 }

@@ -18,6 +18,8 @@ struct LayerFacts {
   std::uint64_t bytes = 0;              ///< allocated, each inode once
   std::vector<std::string> remarks;     ///< as Driver::remarks
   std::uint64_t protected_entries = 0;  ///< with chattr +i or +a
+  std::string not_renamed;  ///< where layers are to be renamed: why this one cannot be; empty: it can
+  bool respelled = false;   ///< it can, but there are marks in it to be spelled anew
 };
 
 /// What the target's filesystem can do for us.
@@ -33,6 +35,7 @@ struct TargetFacts {
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
   std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
   bool size_limits = false;   ///< a layer can have a limit of its size
+  bool renames = false;       ///< the layers are to be renamed into the new home
   /// What is copied whatever the drivers are: Docker's records, the containers' folders with their logs, and
   /// the build cache's records; into another data root also all else.
   std::uint64_t record_bytes = 0, record_inodes = 0;
@@ -49,12 +52,14 @@ struct PlannedLayer {
   std::vector<std::string>
       serves;  ///< the images and containers that stand on it directly (tops and writable layers)
   std::optional<std::uint64_t> size_limit;  ///< that the target is to put on it, in bytes
-  bool head = false;  ///< an image's top, or a layer nothing stands on: its whole view is compared
+  bool head = false;       ///< an image's top, or a layer nothing stands on: its whole view is compared
+  bool renamed = false;    ///< its directory is renamed into the new home; else it is copied
+  bool respelled = false;  ///< of a renamed one: marks in it are spelled anew
   bool immutable() const { return role == LayerRole::image; }
 };
 
 /// How the bulk of the data gets across, for the reader of the plan.
-enum class Transfer { hard_links, reflinks, copies };
+enum class Transfer { hard_links, reflinks, copies, renames };
 
 /// Everything that a migration will do. Made without touching anything.
 struct Plan {
@@ -63,6 +68,7 @@ struct Plan {
   std::vector<LayerId> orphans;      ///< in the source's home, but of no image or container: left behind
   std::uint64_t images = 0, tags = 0, containers = 0;
   std::uint64_t bytes = 0;  ///< of all its layers in the source's home
+  std::size_t renamed = 0;  ///< of its layers
   bool links = true;        ///< image layers may share inodes with the source's
   Transfer image_transfer = Transfer::copies, container_transfer = Transfer::copies;
   std::uint64_t needed_bytes = 0, needed_inodes = 0;  ///< at the peak, an upper estimate

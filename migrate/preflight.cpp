@@ -1,5 +1,8 @@
 #include "migrate/preflight.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -116,6 +119,33 @@ void refuse_damage(const std::vector<StoreProblem>& problems) {
       "Docker's records are damaged: " + first,
       "`drover verify` lists all damage; remove what uses it with the engine, then try again; or leave "
       "it behind: --keep-going");
+}
+
+/// Where the layers cannot be renamed, all of them, that is said before anything is looked at.
+void require_renames_possible(const DataRoot& root, const Dir& dir, const Driver& source, DriverKind to,
+                              const MigrateOptions& options) {
+  auto target = driver_entry(to).open ? driver_entry(to).open(root.path + "/" + name_of(to), {}) : nullptr;
+  const std::string copy = "leave --move out: the layers are copied then";
+  if (options.to_root || options.move)
+    throw Error(ExitCode::usage, "--move renames layers, and into another data root they are copied", copy);
+  for (const Driver* driver : {&source, static_cast<const Driver*>(target.get())})
+    if (!driver || !driver->layers_can_be_renamed())
+      throw Error(ExitCode::not_usable,
+                  "cannot rename the layers of " + name_of(source.kind()) + " into a home of " + name_of(to) +
+                      ": that is possible among overlay2, fuse-overlayfs and aufs, which keep a layer as a "
+                      "folder of what it changes",
+                  copy);
+  struct statx here, there;
+  unsigned mask = STATX_BASIC_STATS | STATX_MNT_ID;
+  if (::statx(dir.fd(), "", AT_EMPTY_PATH, mask, &here) != 0 ||
+      ::statx(dir.fd(), name_of(source.kind()).c_str(), AT_SYMLINK_NOFOLLOW, mask, &there) != 0)
+    throw_errno("cannot stat `" + dir.path_of(name_of(source.kind())) + "`");
+  if (here.stx_dev_major != there.stx_dev_major || here.stx_dev_minor != there.stx_dev_minor ||
+      here.stx_mnt_id != there.stx_mnt_id)
+    throw Error(ExitCode::not_usable,
+                "cannot rename the layers in `" + dir.path_of(name_of(source.kind())) +
+                    "`: that is on another filesystem, or mounted apart from the data root",
+                copy);
 }
 
 /// Takes what is damaged out of what was found. What cannot be left behind by itself ends it all.
@@ -248,6 +278,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
     check_root_move(*found.move, config, backing, to);
   else
     refuse_mounts(root, found.from, to);
+  if (options.renames) require_renames_possible(root, dir, *found.source, to, options);
   store::records_dir(dir, kBuildRecords);  // throws for a symlink, which would be left behind
   require_storage_opts(name_of(to), options.storage_opts);
   ConfigFile(config.config_path).require_replaceable();
@@ -262,7 +293,10 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.inventory = read_inventory(dir, found.from, found.source.get());
   if (!options.keep_going) refuse_damage(found.inventory.problems);
   refuse_running_containers(found.inventory);
-  Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads);
+  std::optional<Marks> renamed_to;
+  if (options.renames)
+    renamed_to = driver_entry(to).open(root.path + "/" + name_of(to), found.to_home)->marks();
+  Survey survey = survey_layers(dir, found.inventory, *found.source, options.threads, renamed_to);
   if (!options.keep_going) refuse_damage(survey.problems);
   auto& problems = found.inventory.problems;
   problems.insert(problems.end(), survey.problems.begin(), survey.problems.end());
@@ -272,6 +306,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   TargetFacts target = look_at_target(target_root, backing, to, found.to_home, *found.source, dir,
                                       found.move ? &found.rest : nullptr);
   if (found.move && !on_one_filesystem(*found.move)) target.reflink = false;
+  target.renames = options.renames;
   found.plan = make_plan(found.inventory, found.source->form(), found.facts, target);
   if (found.move)
     for (std::string& note : notes_of_move(*found.move, root, dir, config, backing, found.rest))

@@ -25,6 +25,7 @@ struct MigrateOptions {
   /// Go on where the installed engine or the running kernel does not have the target's driver (but never
   /// where the filesystem cannot hold its layers), or image layers are damaged in the source already.
   bool force = false;
+  bool renames = false;     ///< layers are renamed into the new home instead of copied
   bool keep_going = false;  ///< what is damaged is left behind, and what needs it
   unsigned threads = 1;
   bool offline = false;       ///< read the source without the kernel's part of its driver

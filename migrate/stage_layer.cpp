@@ -76,6 +76,7 @@ void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const
 }
 
 LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) const {
+  if (layer.renamed) return prove_renamed(layer, allow_damaged);
   LayerCheck check =
       layer.role == LayerRole::image ? prove_image_layer(layer, allow_damaged) : LayerCheck::compared;
   // The rebuilt tar says nothing of what the layer hides, nor of attributes: a head's whole view does, for
@@ -85,6 +86,25 @@ LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) con
   else if (layer.head)
     compare(layer, false);
   return check;
+}
+
+namespace {
+[[noreturn]] void refuse_damaged(const PlannedLayer& layer, const LayerProof& proof) {
+  throw Error(
+      ExitCode::proof_failed, describe(layer) + " is damaged in the source already: " + proof.detail,
+      "`drover verify` lists all damage; `drover rollback`, then remove what uses it, leave it behind "
+      "(drover migrate --keep-going), or carry it as it is (drover migrate --force)");
+}
+}  // namespace
+
+LayerCheck LayerStager::prove_renamed(const PlannedLayer& layer, bool allow_damaged) const {
+  using Verdict = LayerProof::Verdict;
+  if (layer.role != LayerRole::image) return LayerCheck::renamed;
+  LayerProof proof = prove_layer(data_root_, plan_.from, inventory_.layers.at(*layer.chain_id), source_);
+  if (proof.verdict == Verdict::proven) return LayerCheck::proven;
+  if (proof.verdict == Verdict::not_provable) return LayerCheck::renamed;
+  if (!allow_damaged) refuse_damaged(layer, proof);
+  return LayerCheck::damaged_before;
 }
 
 LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_damaged) const {
@@ -97,11 +117,7 @@ LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_
   if (before.verdict == Verdict::proven)
     throw Error(ExitCode::proof_failed, describe(layer) + " does not have its diff ID: " + proof.detail,
                 "the source is untouched; `drover rollback` removes the copy");
-  if (!allow_damaged)
-    throw Error(
-        ExitCode::proof_failed, describe(layer) + " is damaged in the source already: " + before.detail,
-        "`drover verify` lists all damage; `drover rollback`, then remove what uses it, leave it behind "
-        "(drover migrate --keep-going), or carry it as it is (drover migrate --force)");
+  if (!allow_damaged) refuse_damaged(layer, before);
   return LayerCheck::damaged_before;
 }
 

@@ -16,6 +16,8 @@ enum class LayerCheck {
   proven,          ///< its tar, rebuilt from the target's files, has the diff ID
   compared,        ///< no tar to rebuild: everything it shows was compared with the source
   damaged_before,  ///< not what its diff ID says, but the source is not either; compared with the source
+  renamed,         ///< it is the source's own, and nothing tells what it should be
+  not_read,        ///< not looked at, as the user wished
 };
 
 /// Carries layers from one driver's home to another's and proves them there. Calls for different layers may
@@ -31,6 +33,7 @@ class LayerStager {
 
   /// Reads the layer in the target and compares. Throws Error (proof_failed) that names what differs.
   /// `allow_damaged`: a layer that is damaged in the source already is no failure.
+  /// One that will be renamed is read where it is, an image layer at least.
   LayerCheck prove(const PlannedLayer&, bool allow_damaged) const;
 
   /// Once one of these has failed: reads all that the source has of the layer, to know on which side the
@@ -40,6 +43,7 @@ class LayerStager {
  private:
   void read_source(const PlannedLayer&, ChangeSink&) const;
   std::optional<LayerId> base_of(const PlannedLayer&) const;
+  LayerCheck prove_renamed(const PlannedLayer&, bool allow_damaged) const;
   LayerCheck prove_image_layer(const PlannedLayer&, bool allow_damaged) const;
   void compare(const PlannedLayer&, bool content) const;
   unsigned first_proven(const Driver&, const PlannedLayer&) const;

@@ -1,5 +1,7 @@
 #include "migrate/survey.hpp"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,6 +13,7 @@
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
 #include "migrate/left_behind.hpp"
+#include "migrate/mark_scan.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/tar_split.hpp"
 
@@ -41,9 +44,49 @@ std::optional<struct statx> look_at(const Dir& dir, const std::string& name) {
   throw_errno("cannot stat `" + dir.path_of(name) + "`");
 }
 
+/// Of a quota: a directory of one cannot be renamed into another's.
+std::uint32_t project_of(const Dir& dir) {
+  struct fsxattr attributes {};
+  return ::ioctl(dir.fd(), FS_IOC_FSGETXATTR, &attributes) == 0 ? attributes.fsx_projid : 0;
+}
+
+/// What of the directories themselves keeps a layer from being renamed; empty: nothing.
+std::string place_obstacle(const Dir& data_root, const Driver& source, const LayerId& id, const Dir& layer) {
+  auto place = source.place_in_home(id);
+  if (!place) return "it is no directory of its own";
+  for (const Dir* dir : {static_cast<const Dir*>(&place->holder), &layer}) {
+    auto st = look_at(*dir, ".");
+    if (st && (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)))
+      return "`" + dir->path() + "` is immutable or append-only (chattr +i, +a)";
+    if (project_of(*dir) != project_of(data_root))
+      return "`" + dir->path() + "` is of another quota project than the data root";
+  }
+  return {};
+}
+
+/// One pass over all names, and what it tells.
+LayerFacts look_at_layer(const Dir& data_root, const Driver& source, const LayerId& id,
+                         std::optional<Marks> renamed_to) {
+  Dir layer = source.open(id).root;
+  LayerFacts facts;
+  if (!renamed_to) {
+    facts = measure_tree(layer);
+    facts.remarks = source.remarks(id);
+  } else {
+    MarkScan scan(source.marks(), *renamed_to);
+    facts = measure_tree(layer, &scan);
+    facts.not_renamed = place_obstacle(data_root, source, id, layer);
+    if (facts.not_renamed.empty()) facts.not_renamed = scan.obstacle();
+    facts.respelled = scan.has_changes();
+    if (!facts.not_renamed.empty() || scan.has_bookkeeping()) facts.remarks = source.remarks(id);
+  }
+  facts.stack = source.stack(id);
+  return facts;
+}
+
 }  // namespace
 
-LayerFacts measure_tree(const Dir& root) {
+LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   LayerFacts facts;
   std::set<std::uint64_t> linked;
@@ -54,15 +97,17 @@ LayerFacts measure_tree(const Dir& root) {
     void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
   Trail<Level> levels;
-  auto enter = [&](Dir dir) {
+  auto enter = [&](std::string_view name, Dir dir) {
     auto entries = dir.list();
+    if (visitor) visitor->enter(name, dir, entries);
     levels.push({TrailDir(std::move(dir)), std::move(entries)});
   };
   facts.bytes += static_cast<std::uint64_t>(root.stat().st_blocks) * kBlock;
-  enter(root.clone());
+  enter("", root.clone());
   while (!levels.empty()) {
     check_interrupted();
     if (levels.back().entries.empty()) {
+      if (visitor) visitor->leave();
       levels.pop();
       continue;
     }
@@ -71,13 +116,14 @@ LayerFacts measure_tree(const Dir& root) {
     const Dir& dir = *levels.back().dir;
     auto st = look_at(dir, name);
     if (!st) continue;  // gone since: an engine is at work
+    if (visitor) visitor->entry(dir, name, *st);
     if (st->stx_nlink > 1 && !S_ISDIR(st->stx_mode) && !linked.insert(st->stx_ino).second) continue;
     ++facts.entries;
     facts.bytes += st->stx_blocks * kBlock;
     if (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) ++facts.protected_entries;
     if (!S_ISDIR(st->stx_mode)) continue;
     ++facts.directories;
-    enter(dir.sub(name));
+    enter(name, dir.sub(name));
   }
   return facts;
 }
@@ -104,8 +150,8 @@ std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inv
   return dependents;
 }
 
-Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source,
-                     unsigned threads) {
+Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads,
+                     std::optional<Marks> renamed_to) {
   Survey survey;
   std::mutex mutex;
   auto dependents = find_dependents(inventory);
@@ -131,9 +177,7 @@ Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Dri
   for (const LayerId& id : ids)
     tasks.push_back({[&, id] {
                        try {
-                         LayerFacts facts = measure_tree(source.open(id).root);
-                         facts.stack = source.stack(id);
-                         facts.remarks = source.remarks(id);
+                         LayerFacts facts = look_at_layer(data_root, source, id, renamed_to);
                          std::lock_guard lock(mutex);
                          survey.facts.emplace(id, std::move(facts));
                        } catch (const Error& e) {

@@ -8,6 +8,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/removed_since.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
 #include "migrate/store_parts.hpp"
@@ -40,7 +41,8 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
       from_(driver_name(folder.record().from)),
       to_(driver_name(folder.record().to)),
       config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
-              folder.record().storage_opts) {}
+              folder.record().storage_opts),
+      renames_(folder.dir()) {}
 
 void Switch::prepare() {
   config_.keep();
@@ -50,6 +52,10 @@ void Switch::prepare() {
 void Switch::forward() {
   const Dir& folder = folder_.dir();
   config_.hold();
+  if (folder_.record().renames && folder.exists(kHome)) {
+    renames_.forward(*source_at(root_.path_of(from_)), *target_at(folder_.home_path()));
+    step("the layers are in the new home");
+  }
   put_in_place(folder, kImage, image_, to_, kPreviousImage);
   if (folder.exists(kHome)) settle_target();
   put_in_place(folder, kHome, root_, to_, kPreviousHome);
@@ -67,7 +73,8 @@ bool Switch::is_untouched() const {
   const Dir& folder = folder_.dir();
   for (const char* twin : kTwins)
     if (!folder.exists(twin) || kept_.exists(twin)) return false;
-  return folder.exists(kImage) && folder.exists(kHome) && !config_.is_held();
+  if (!folder.exists(kImage) || !folder.exists(kHome) || config_.is_held()) return false;
+  return !folder_.record().renames || !renames_.begun(*source_at(root_.path_of(from_)));
 }
 
 void Switch::require_way_forward() const {
@@ -79,6 +86,18 @@ void Switch::require_way_forward() const {
         "the switch was interrupted, and its hold on the engine's configuration was taken away since: "
         "an engine may have run on the old data",
         "`drover rollback` keeps what that engine has done; then migrate again");
+}
+
+bool Switch::is_all_new() const {
+  for (const char* staged : {kImage, kHome, kContainers, kBuildRecords})
+    if (folder_.dir().exists(staged)) return false;
+  return true;
+}
+
+void Switch::look_back() {
+  // Where that does not hold, no engine was started since the layers were renamed, or all are back already.
+  if (folder_.record().renames && is_all_new() && !config_.is_held())
+    renames_.look_back(*source_anywhere(), *target_anywhere());
 }
 
 void Switch::require_way_back() const {
@@ -100,12 +119,19 @@ void Switch::backward() {
   restore(kImage, image_, from_);
   if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
+  if (folder_.record().renames) {
+    renames_.back(*source_anywhere(), *target_anywhere());
+    step("the layers are in the old home");
+  }
   keep_containers_made_meanwhile();
   for (const char* twin : kTwins) {
     // Where the new one is lost, the old one must not be taken for it after a cut.
     if (!folder.exists(twin) && !root_.exists(twin)) folder.make_dir(twin, 0700);
     take_back(root_, twin, folder, twin, twin);
   }
+  if (folder_.record().renames)
+    leave_out_removed(root_, folder_, *source_anywhere(),
+                      renames_.gone(*source_anywhere(), *target_anywhere()));
   config_.set_old();
   step("the configuration names " + from_);
   take_back(root_, to_, folder, kHome, kPreviousHome);
@@ -171,6 +197,14 @@ std::unique_ptr<Driver> Switch::target_at(const std::string& home) const {
 
 std::unique_ptr<Driver> Switch::source_at(const std::string& home) const {
   return driver_entry(folder_.record().from).open(home, folder_.record().from_home);
+}
+
+/// The new home, staged or in place; and the old one, in place or put aside.
+std::unique_ptr<Driver> Switch::target_anywhere() const {
+  return target_at(folder_.dir().exists(kHome) ? folder_.home_path() : root_.path_of(to_));
+}
+std::unique_ptr<Driver> Switch::source_anywhere() const {
+  return source_at(kept_.exists(kHome) ? folder_.kept_home_path() : root_.path_of(from_));
 }
 
 void Switch::settle_target() {

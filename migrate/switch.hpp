@@ -3,6 +3,7 @@
 #include <string>
 
 #include "drivers/sys/dir.hpp"
+#include "migrate/layer_renames.hpp"
 #include "migrate/migration_folder.hpp"
 #include "migrate/switch_config.hpp"
 
@@ -13,10 +14,11 @@ namespace drover {
 /// goes on where it was cut. From the first step that an engine could stumble over to the last, the engine's
 /// configuration is on hold.
 ///
-/// Forward: hold · the records into place · the home into place · the twins of `containers/` and `buildkit/`
-/// into place · the new configuration · the old home and records put aside. Backward: the same in reverse. A
-/// driver whose layers lie outside of its home gives them the engine's names before the home goes into place,
-/// and writes down which are its own when the home is out of it.
+/// Forward: hold · layers that are renamed go into the new home · the records into place · the home into
+/// place · the twins of `containers/` and `buildkit/` into place · the new configuration · the old home and
+/// records put aside. Backward: the same in reverse. A driver whose layers lie outside of its home gives them
+/// the engine's names before the home goes into place, and writes down which are its own when the home is out
+/// of it.
 class Switch {
  public:
   /// Both must outlive this.
@@ -32,6 +34,9 @@ class Switch {
   void require_way_forward() const;
   void forward();
   void backward();
+  /// Before backward(), while nothing of it is done: reads what it will go by in renamed layers, where an
+  /// engine may have written to them. Throws Error where one cannot go back as it is.
+  void look_back();
   /// Throws Error if something stands where backward() will put the old setup. backward() asks, too.
   void require_way_back() const;
 
@@ -45,6 +50,9 @@ class Switch {
   void restore(const std::string& kept, const Dir& to, const std::string& name);
   std::unique_ptr<Driver> target_at(const std::string& home) const;
   std::unique_ptr<Driver> source_at(const std::string& home) const;
+  bool is_all_new() const;
+  std::unique_ptr<Driver> target_anywhere() const;
+  std::unique_ptr<Driver> source_anywhere() const;
   void settle_target();
   void claim_layers(Driver& home);
   void require_free(const Dir& in, const std::string& name, const std::string& kept) const;
@@ -55,6 +63,7 @@ class Switch {
   Dir image_, kept_;
   std::string from_, to_;
   SwitchConfig config_;
+  LayerRenames renames_;
 };
 
 }  // namespace drover

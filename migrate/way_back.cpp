@@ -118,6 +118,7 @@ void go_back(const Dir& data_root, MigrationFolder& folder) {
   if (state != MigrationState::staging && state != MigrationState::ended) {
     Switch way(data_root, folder);
     way.require_way_back();
+    way.look_back();
     if (state != MigrationState::rolling_back) folder.set_state(MigrationState::rolling_back);
     way.backward();
     outlast_late_engines();

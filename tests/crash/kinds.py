@@ -39,6 +39,12 @@ def migrated(host, driver="vfs"):
     host.run_engine_once()
 
 
+def renamed(host):
+    sample(host)
+    host.drover("migrate", "--to", "fuse-overlayfs", "--move", "--yes")
+    host.run_engine_once()
+
+
 def movable(host):
     os.mkdir(os.path.dirname(host.new_root))
     host.write_config({"data-root": host.root, "storage-driver": "overlay2"})
@@ -73,12 +79,12 @@ def empty(host):
         shutil.rmtree(os.path.join(host.root, name))
 
 
-def _migration(name, source, target, **more):
+def _migration(name, source, target, *flags, **more):
     return Kind(
         name,
         lambda host: sample(host, source),
         # With one thread the changes come in the same order each time: a number is a place.
-        ("migrate", "--to", target, "--yes", "--jobs", "1"),
+        ("migrate", "--to", target, *flags, "--yes", "--jobs", "1"),
         MIGRATE_RESUME,
         ROLLBACK,
         **more,
@@ -93,6 +99,8 @@ def all_kinds(archive):
         _migration("tree-to-delta", "vfs", "overlay2"),
         _migration("tree-to-tree", "btrfs", "vfs", filesystem="btrfs"),
         _migration("aufs-to-overlay2", "aufs", "overlay2", runs_before=False),
+        _migration("renamed", "overlay2", "fuse-overlayfs", "--move"),
+        _migration("renamed-marks", "aufs", "overlay2", "--move", runs_before=False),
         Kind(
             "to-root",
             movable,
@@ -105,6 +113,7 @@ def all_kinds(archive):
         Kind("commit", migrated, COMMIT, COMMIT, ()),
         Kind("commit-of-move", moved, COMMIT, COMMIT, (), moves_root=True),
         Kind("rollback", migrated, ROLLBACK, ROLLBACK, ()),
+        Kind("rollback-of-renamed", renamed, ROLLBACK, ROLLBACK, ()),
         Kind("rollback-of-move", moved, ROLLBACK, ROLLBACK, (), moves_root=True),
         Kind(
             "select",

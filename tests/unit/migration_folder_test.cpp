@@ -170,6 +170,10 @@ TEST_CASE("a damaged plan is an error as long as its migration is open") {
       {R"({"version": 2, "from": "overlay2", "to": "vfs", "config": "/c", "from_home": {"uid": 0, "gid": 0},)"
        R"( "to_home": {"uid": 4294967296, "gid": 0}})",
        "is damaged"},
+      {R"({"version": 6, "from": "overlay2", "to": "aufs", "config": "/c", "from_home": {"uid": 0, "gid": 0},)"
+       R"( "to_home": {"uid": 0, "gid": 0}, "keep_going": true})",
+       "is damaged"},
+      {R"({"version": 7, "from": "overlay2", "to": "aufs", "config": "/c"})", "is of another version of drover"},
   };
   for (const auto& [plan, says] : damages) {
     CAPTURE(std::string(plan));
@@ -184,6 +188,27 @@ TEST_CASE("a damaged plan is an error as long as its migration is open") {
   root.tree.write("/drover/one/journal", in_state("staging"));
   std::string message = "`" + root.tree.path("/drover/one/plan.json") + "` is missing";
   CHECK_THROWS_WITH_AS(find_open_migration(root.dir), message.c_str(), Error);
+}
+
+TEST_CASE("that layers are renamed, or nothing is proven, is in the plan, in a version of its own") {
+  for (bool renames : {true, false})
+    for (bool no_proof : {true, false})
+      for (bool keep_going : {true, false}) {
+        MigrationRecord record = kRecord;
+        record.renames = renames;
+        record.no_proof = no_proof;
+        record.keep_going = keep_going;
+        std::string text = record_text(record);
+        CHECK((text.find("\"version\": 6") != std::string::npos) == (renames || no_proof));
+        bool is_pointer = true;
+        MigrationRecord back = parse_record(text, is_pointer);
+        check_record(back);
+        CHECK(back.renames == renames);
+        CHECK(back.no_proof == no_proof);
+        CHECK(back.keep_going == keep_going);
+        CHECK_FALSE(back.move);
+        CHECK_FALSE(is_pointer);
+      }
 }
 
 TEST_CASE("a damaged journal is an error") {

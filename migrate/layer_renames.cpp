@@ -1,0 +1,161 @@
+#include "migrate/layer_renames.hpp"
+
+#include <linux/fs.h>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/mark_scan.hpp"
+#include "migrate/respell_layer.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr const char* kRenames = "renames";
+constexpr const char* kImages = "images";
+constexpr const char* kOthers = "others";
+constexpr const char* kBack = "back";
+constexpr const char* kBackUnfinished = "back.new";
+
+/// What is at a layer's place; nothing where there is no such layer, or it lacks its directory.
+std::optional<Dir> layer_at(const std::optional<LayerPlace>& place) {
+  return place ? place->holder.try_sub(place->name) : std::nullopt;
+}
+
+/// The marks of a layer as they are now, into a list.
+void write_marks(const Dir& lists, const LayerId& id, const Dir& layer, Marks from, Marks to,
+                 bool going_back) {
+  MarkListWriter list(lists, id);
+  MarkScan scan(from, to, &list, going_back);
+  measure_tree(layer, &scan);
+  if (!scan.obstacle().empty())
+    throw Error("layer " + short_id(id) + " cannot be renamed as it is: " + scan.obstacle(),
+                going_back
+                    ? "start the engine, remove or rename that in the container, stop it, and try again; "
+                      "the new setup is in place and whole"
+                    : "it has changed since the plan was made: is something at work in this data root?");
+  list.finish();
+}
+
+}  // namespace
+
+std::optional<Dir> LayerRenames::lists(const char* name) const {
+  auto renames = folder_.try_sub(kRenames);
+  return renames ? renames->try_sub(name) : std::nullopt;
+}
+
+std::vector<LayerRenames::Renamed> LayerRenames::all() const {
+  std::vector<Renamed> all;
+  for (bool image : {true, false})
+    if (auto names = lists(image ? kImages : kOthers))
+      for (const DirEntry& entry : names->list()) {
+        if (!is_layer_id(entry.name))
+          throw Error("`" + names->path_of(entry.name) + "` is the name of no layer",
+                      "it is not drover's: move it elsewhere");
+        all.push_back({entry.name, image});
+      }
+  return all;
+}
+
+void LayerRenames::stage(const PlannedLayer& layer, const Driver& source, const Driver& target) const {
+  Dir lists = folder_.make_path(std::string(kRenames) + "/" + (layer.immutable() ? kImages : kOthers), 0700);
+  if (layer.respelled)
+    return write_marks(lists, layer.id, source.open(layer.id).root, source.marks(), target.marks(), false);
+  MarkListWriter(lists, layer.id).finish();
+}
+
+bool LayerRenames::is_staged(const LayerId& id) const {
+  for (const char* name : {kImages, kOthers})
+    if (auto there = lists(name); there && there->exists(id)) return true;
+  return false;
+}
+
+void LayerRenames::drop(const LayerId& id) const {
+  for (const char* name : {kImages, kOthers})
+    if (auto there = lists(name); there && there->exists(id)) there->unlink(id);
+}
+
+bool LayerRenames::begun(const Driver& source) const {
+  for (const Renamed& layer : all())
+    if (!layer_at(source.place_in_home(layer.id))) return true;
+  return false;
+}
+
+void LayerRenames::forward(const Driver& source, const Driver& target) const {
+  std::vector<Renamed> layers = all();
+  for (const Renamed& layer : layers) {
+    auto old = source.place_in_home(layer.id), place = target.place_in_home(layer.id);
+    if (!place) throw Error("the new place of layer " + layer.id + " is missing", "go back: drover rollback");
+    // The empty directory there is what rename(2) replaces, and nothing else.
+    if (layer_at(old))
+      old->holder.rename(old->name, place->holder, place->name);
+    else if (!layer_at(place))
+      throw Error("layer " + layer.id + " is neither in the old home nor in the new one",
+                  "was something removed by hand? Restore it, then try again");
+  }
+  folder_.sync_fs();
+  Marks from = source.marks(), to = target.marks();
+  auto each = [&](void (*what)(const LayerMarks&)) {
+    for (const Renamed& layer : layers) {
+      Dir root = target.open(layer.id).root, names = *lists(layer.image ? kImages : kOthers);
+      what({names, layer.id, root, from, to, folder_});
+    }
+  };
+  each(respell);
+  folder_.sync_fs();
+  each(require_respelled);
+}
+
+void LayerRenames::look_back(const Driver& source, const Driver& target) const {
+  Dir renames = folder_.make_path(kRenames, 0700);
+  for (const char* before : {kBackUnfinished, kBack}) renames.remove_tree(before);
+  Dir made = renames.make_path(kBackUnfinished, 0700);
+  for (const Renamed& layer : all())
+    if (auto now = layer.image ? std::nullopt : layer_at(target.place_in_home(layer.id)))
+      write_marks(made, layer.id, *now, target.marks(), source.marks(), true);
+  folder_.sync_fs();
+  renames.rename(kBackUnfinished, renames, kBack, RENAME_NOREPLACE);
+  renames.sync();
+}
+
+std::set<LayerId> LayerRenames::gone(const Driver& source, const Driver& target) const {
+  std::set<LayerId> gone;
+  for (const Renamed& layer : all())
+    if (!layer_at(source.place_in_home(layer.id)) && !layer_at(target.place_in_home(layer.id)))
+      gone.insert(layer.id);
+  return gone;
+}
+
+void LayerRenames::spell_back(const Renamed& layer, const Dir& root, Marks from, Marks to) const {
+  Dir staged = *lists(layer.image ? kImages : kOthers);
+  LayerMarks marks{staged, layer.id, root, from, to, folder_};
+  auto found = layer.image ? std::nullopt : lists(kBack);
+  if (!found || !found->exists(layer.id)) {
+    respell_back(marks);
+    return require_respelled_back(marks);
+  }
+  restore_bookkeeping(marks);
+  LayerMarks now{*found, layer.id, root, to, from, folder_};
+  respell(now);
+  require_respelled(now);
+}
+
+void LayerRenames::back(const Driver& source, const Driver& target) const {
+  std::vector<LayerId> spelled;
+  for (const Renamed& layer : all()) {
+    auto old = source.place_in_home(layer.id), place = target.place_in_home(layer.id);
+    // One that is in the old home was not renamed, or is back. Of others its container was removed.
+    if (!old || layer_at(old)) continue;
+    auto root = layer_at(place);
+    if (!root) continue;
+    spell_back(layer, *root, source.marks(), target.marks());
+    spelled.push_back(layer.id);
+  }
+  folder_.sync_fs();
+  for (const LayerId& id : spelled) {
+    auto old = source.place_in_home(id), place = target.place_in_home(id);
+    place->holder.rename(place->name, old->holder, old->name, RENAME_NOREPLACE);
+  }
+  folder_.sync_fs();
+}
+
+}  // namespace drover

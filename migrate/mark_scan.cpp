@@ -1,0 +1,133 @@
+#include "migrate/mark_scan.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "drivers/respell.hpp"
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+namespace {
+
+constexpr std::string_view kOpaqueMarkFile = ".wh..wh..opq";
+
+/// With chattr's +i or +a no entry of a directory, and no name of a file, can be changed.
+bool is_guarded(const Dir& dir, const std::string& name) {
+  struct statx st;
+  int flags = AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0);
+  if (::statx(dir.fd(), name.c_str(), flags, STATX_TYPE, &st) != 0)
+    throw_errno("cannot stat `" + dir.path_of(name) + "`");
+  return st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+}
+
+bool shows_elsewhere(std::string_view attribute) {
+  return attribute == "trusted.overlay.redirect" || attribute == "trusted.overlay.metacopy";
+}
+
+}  // namespace
+
+void MarkScan::object(const Dir& dir, std::string_view name, const std::string& why) {
+  if (obstacle_.empty()) obstacle_ = "`" + (name.empty() ? dir.path() : dir.path_of(name)) + "` " + why;
+}
+
+void MarkScan::look_at_attributes(const Dir& dir, std::string_view name, bool directory) {
+  for (const auto& [attribute, value] : dir.xattrs(name)) {
+    bool ours = is_bookkeeping_xattr(from_, attribute), theirs = is_bookkeeping_xattr(to_, attribute);
+    if (ours && directory && is_opaque_xattr(attribute) && value == "y") continue;
+    if (theirs && !ours)
+      object(dir, name, "has the attribute " + attribute + ", which the new driver would take for its own");
+    else if (going_back_)
+      continue;
+    else if (ours && !theirs)
+      object(dir, name, "has the attribute " + attribute + ", which the old driver hides and the new shows");
+    else if (ours && shows_elsewhere(attribute))
+      object(dir, name, "has the attribute " + attribute + ", by which it is elsewhere in part");
+  }
+}
+
+void MarkScan::look_at_content(const Dir& dir, const DirEntry& entry) {
+  if (!can_hold_name(to_, entry.name))
+    object(dir, entry.name, "is of a name that the new driver cannot hold");
+  else if (has_named_whiteout(from_, dir, entry.name))
+    object(dir, entry.name, "is there both as present and as deleted");
+  else if (!can_hold_null_device(to_) && (entry.type == DT_CHR || entry.type == DT_UNKNOWN)) {
+    struct stat st = dir.stat(entry.name);
+    if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
+      object(dir, entry.name, "is a device 0:0, which the new driver would take for a mark");
+  }
+}
+
+void MarkScan::change(const Dir& dir, MarkRecord::Kind kind, const std::string& name,
+                      const std::string& entry, std::vector<Change>& changes) {
+  if (is_guarded(dir, "") || (!entry.empty() && is_guarded(dir, entry)))
+    object(dir, entry, "is immutable or append-only (chattr +i, +a), and holds a mark or is one");
+  changes.emplace_back(kind, name);
+}
+
+void MarkScan::look_at_entry(const Dir& dir, const DirEntry& entry, Opacity inside,
+                             std::vector<Change>& changes) {
+  using Kind = MarkRecord::Kind;
+  DecodedEntry is = decode(from_, dir, entry, inside);
+  switch (is.role) {
+    case EntryRole::content:
+      return look_at_content(dir, entry);
+    case EntryRole::whiteout:
+      if (!can_hold_name(to_, is.hides))
+        object(dir, entry.name, "marks a name as gone of which the new driver cannot say so");
+      else if (!spells_whiteout(to_, dir, is.hides))
+        change(dir, Kind::whiteout, is.hides, entry.name, changes);
+      return;
+    case EntryRole::bookkeeping:
+      break;
+  }
+  has_bookkeeping_ = true;
+  if (entry.name == kOpaqueMarkFile && inside == Opacity::opaque) return;
+  if (from_ == Marks::aufs && levels_.size() == 1)
+    change(dir, Kind::keep, entry.name, entry.name, changes);
+  else if (is_fuse_leftover(dir, entry.name))
+    change(dir, Kind::drop, entry.name, entry.name, changes);
+  else if (!going_back_)
+    object(dir, entry.name, "is book-keeping of the old driver's that drover does not know");
+}
+
+void MarkScan::enter(std::string_view name, const Dir& dir, const std::vector<DirEntry>& entries) {
+  bool is_root = levels_.empty();
+  levels_.push_back({std::string(name), is_root});
+  if (is_root) look_at_attributes(dir, "", true);
+  std::vector<Change> changes;
+  Opacity inside = opacity(from_, dir);
+  if (inside == Opacity::xattr_whiteouts) object(dir, "", "has whiteouts that are files with an attribute");
+  if (inside == Opacity::opaque) {
+    if (is_root && opaque_root_hides(from_) != opaque_root_hides(to_))
+      object(dir, "", "is opaque, which of a layer's root the old and the new driver read differently");
+    if (!spells_opaque(from_, to_, dir)) change(dir, MarkRecord::Kind::opaque, "", "", changes);
+  }
+  for (const DirEntry& entry : entries) look_at_entry(dir, entry, inside, changes);
+  has_changes_ = has_changes_ || !changes.empty();
+  if (list_ && (!changes.empty() || (is_root && going_back_))) list(dir, changes);
+}
+
+void MarkScan::list(const Dir& dir, const std::vector<Change>& changes) {
+  for (Level& level : levels_) {
+    if (level.listed) continue;
+    list_->add(MarkRecord::Kind::enter, level.name);
+    level.listed = true;
+  }
+  list_->add_times(dir.stat());
+  for (const auto& [kind, name] : changes) list_->add(kind, name);
+}
+
+void MarkScan::entry(const Dir& dir, const std::string& name, const struct statx& st) {
+  look_at_attributes(dir, name, S_ISDIR(st.stx_mode));
+}
+
+void MarkScan::leave() {
+  if (list_ && levels_.size() > 1 && levels_.back().listed) list_->add(MarkRecord::Kind::leave);
+  levels_.pop_back();
+}
+
+}  // namespace drover

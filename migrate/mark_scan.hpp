@@ -1,0 +1,53 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "drivers/marks.hpp"
+#include "migrate/mark_list.hpp"
+#include "migrate/survey.hpp"
+
+namespace drover {
+
+/// Looks on while a delta is measured, and finds what of it would have to be spelled anew if the directory
+/// became, as it is, a layer of a driver with other marks; and what cannot be.
+class MarkScan : public TreeVisitor {
+ public:
+  /// What is spelled anew goes to `list`, if there is one. `going_back`: book-keeping attributes of `from`
+  /// do no harm, and the times of the root are always listed.
+  MarkScan(Marks from, Marks to, MarkListWriter* list = nullptr, bool going_back = false)
+      : from_(from), to_(to), list_(list), going_back_(going_back) {}
+
+  void enter(std::string_view name, const Dir&, const std::vector<DirEntry>&) override;
+  void entry(const Dir&, const std::string& name, const struct statx&) override;
+  void leave() override;
+
+  /// The first thing that keeps the layer from being taken over so, in words; empty: nothing does.
+  const std::string& obstacle() const { return obstacle_; }
+  bool has_changes() const { return has_changes_; }
+  /// There is book-keeping of `from` in it.
+  bool has_bookkeeping() const { return has_bookkeeping_; }
+
+ private:
+  using Change = std::pair<MarkRecord::Kind, std::string>;
+  struct Level {
+    std::string name;
+    bool listed;
+  };
+  void object(const Dir&, std::string_view name, const std::string& why);
+  void look_at_attributes(const Dir&, std::string_view name, bool directory);
+  void look_at_entry(const Dir&, const DirEntry&, Opacity inside, std::vector<Change>&);
+  void look_at_content(const Dir&, const DirEntry&);
+  void change(const Dir&, MarkRecord::Kind, const std::string& name, const std::string& entry,
+              std::vector<Change>&);
+  void list(const Dir&, const std::vector<Change>&);
+
+  Marks from_, to_;
+  MarkListWriter* list_;
+  bool going_back_;
+  std::vector<Level> levels_;
+  std::string obstacle_;
+  bool has_changes_ = false, has_bookkeeping_ = false;
+};
+
+}  // namespace drover
