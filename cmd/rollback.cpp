@@ -81,6 +81,7 @@ int run_rollback(Context& context) {
   MigrationRecord record = folder->record();
   if (record.import) return roll_back_an_import(store.root, *folder, context);
   std::optional<EngineLock> other = lock_other_root(record, store.root.path);
+  correct_state(dir, *folder);
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) return declined();
   if (!record.move) refuse_mounts(store.root, record.from, record.to);

@@ -64,7 +64,7 @@ void MarkListWriter::add(MarkRecord::Kind kind, std::string_view name) {
 }
 
 void MarkListWriter::add_times(const struct stat& st) {
-  add(MarkRecord::Kind::times, list_time(st.st_atim) + " " + time_text(st.st_mtim));
+  add(MarkRecord::Kind::times, list_time(st.st_atim) + " " + list_time(st.st_mtim));
 }
 
 void MarkListWriter::finish() {

@@ -352,6 +352,17 @@ MigrationResult resume_migration(const DataRoot& root, MigrationFolder& folder, 
   return result;
 }
 
+void correct_state(const Dir& data_root, MigrationFolder& folder) {
+  if (folder.record().import || folder.state() != MigrationState::staging) return;
+  if (folder.record().move) {
+    if (RootSwitch(folder).is_done() && RootSwitch(folder).is_kept())
+      folder.set_state(MigrationState::switching);
+    return;
+  }
+  MigrationState found = Switch(data_root, folder).state_on_disk();
+  if (found != MigrationState::staging) folder.set_state(found);
+}
+
 bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
   if (folder.state() != MigrationState::switching) return false;
   bool untouched =

@@ -37,6 +37,9 @@ MigrationResult run_migration(const DataRoot&, const MigrationRecord&, Preflight
                               Progress&);
 /// The same for one that was interrupted while staging.
 MigrationResult resume_migration(const DataRoot&, MigrationFolder&, Preflight&, unsigned threads, Progress&);
+/// Where the journal says `staging` and the disk does not, as in a data root that was copied during the
+/// switch: writes down what the disk says. To be called before anything goes by the state.
+void correct_state(const Dir& data_root, MigrationFolder&);
 /// An interrupted switch of which nothing is done, and during which an engine may have run on the old setup,
 /// is staging again: true. What was staged is then made and proven anew where it may have changed.
 bool back_to_staging(const Dir& data_root, MigrationFolder&);

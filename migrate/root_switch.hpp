@@ -22,6 +22,8 @@ class RootSwitch {
   void prepare(const Dir& old_root, const std::vector<std::string>& carried);
   /// The configuration names the new root.
   bool is_done() const { return config_.names_data_root(); }
+  /// prepare() was called.
+  bool is_kept() const { return config_.is_kept(); }
   void forward() { config_.set_new(); }
   /// The configuration is what it was; where it was never kept it was not changed either.
   void backward();

@@ -77,6 +77,16 @@ bool Switch::is_untouched() const {
   return !folder_.record().renames || !renames_.begun(*source_at(root_.path_of(from_)));
 }
 
+MigrationState Switch::state_on_disk() const {
+  bool begun = config_.is_held();
+  for (const char* name : {kHome, kImage, kContainers, kBuildRecords, kPreviousHome, kPreviousImage})
+    begun = begun || kept_.exists(name);
+  if (!begun) return MigrationState::staging;
+  bool ended = is_all_new() && kept_.exists(kHome) && kept_.exists(kImage) && !config_.is_held() &&
+               config_.names_target();
+  return ended ? MigrationState::switched : MigrationState::switching;
+}
+
 void Switch::require_way_forward() const {
   bool all_new = std::none_of(std::begin(kTwins), std::end(kTwins),
                               [&](const char* twin) { return folder_.dir().exists(twin); });
@@ -108,8 +118,34 @@ void Switch::require_way_back() const {
   };
   require_absent(kHome, root_);
   require_absent(kImage, image_);
+  require_old_whole();
   for (const char* twin : kTwins)
     if (folder_.dir().exists(twin)) require_free(root_, twin, twin);
+}
+
+/// What goes back must be there: the new data, which is the only copy then, is about to be given up.
+void Switch::require_old_whole() const {
+  const std::string only_copy =
+      "nothing was changed: the new data is the only copy; `drover commit` keeps it";
+  auto require = [&](bool there, const std::string& what) {
+    if (!there) throw Error("the old data is not whole: " + what + " is missing", only_copy);
+  };
+  require(config_.is_kept(), "`" + kept_.path_of("config") + "`");
+  require(kept_.exists(kHome) || root_.exists(from_), "`" + kept_.path_of(kHome) + "`");
+  require(kept_.exists(kImage) || image_.exists(from_), "`" + kept_.path_of(kImage) + "`");
+  store::LayerDb old = store::read_layerdb(kept_.exists(kImage) ? kept_.sub(kImage) : image_.sub(from_));
+  bool had_containers =
+      std::any_of(old.mounts.begin(), old.mounts.end(), [](const auto& m) { return is_digest(m.first); });
+  bool in_force = folder_.dir().exists(kContainers) && root_.exists(kContainers);
+  require(!had_containers || in_force || kept_.exists(kContainers), "`" + kept_.path_of(kContainers) + "`");
+  // What was damaged before was never finished; what an engine has removed since no record names.
+  auto home = source_anywhere();
+  auto require_layer = [&](const LayerId& id) {
+    if (folder_.finished_layers().contains(id))
+      require(home->contains(id), "layer " + short_id(id) + " in the home of " + from_);
+  };
+  for (const auto& [chain, layer] : old.layers) require_layer(layer.cache_id);
+  for (const auto& [name, mount] : old.mounts) require_layer(mount.mount_id);
 }
 
 void Switch::backward() {

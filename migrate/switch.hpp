@@ -29,6 +29,9 @@ class Switch {
   void prepare();
   /// Nothing is switched yet, and no engine was kept from starting: one may have run on the old setup since.
   bool is_untouched() const;
+  /// How far the disk says the switch is, whatever the journal does (which may be of another moment, in a
+  /// copy of the data root, or cut short by a repair): staging, switching or switched.
+  MigrationState state_on_disk() const;
   /// Throws Error if an engine may have run on the old setup while the new one was being put in place: the
   /// hold is gone, and it was not the switch that took it away.
   void require_way_forward() const;
@@ -55,6 +58,7 @@ class Switch {
   std::unique_ptr<Driver> source_anywhere() const;
   void settle_target();
   void claim_layers(Driver& home);
+  void require_old_whole() const;
   void require_free(const Dir& in, const std::string& name, const std::string& kept) const;
   void step(const std::string& what);
 

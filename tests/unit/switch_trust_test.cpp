@@ -1,0 +1,57 @@
+// What a switch believes of the disk where hands other than drover's were on it.
+#include <doctest/doctest.h>
+
+#include "drivers/sys/error.hpp"
+#include "migrate/migrate.hpp"
+#include "migrate/way_back.hpp"
+#include "tests/unit/switch_fixture.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+TEST_CASE("what an engine has made with the old driver on the new containers goes back with the old ones") {
+  const std::string id(64, 'a'), ours(64, 'b');
+  SwitchFixture fixture({true, true});
+  auto steps = fixture.steps_forward();
+  for (std::size_t i = 0; i + 4 < steps.size(); ++i) steps[i]();  // up to the twins
+  fixture.tree().write("/etc/daemon.json", kSwitchConfig);
+  auto config = [](const std::string& of, const std::string& driver) {
+    return R"({"ID":")" + of + R"(","Name":"/hand","Driver":")" + driver + "\"}";
+  };
+  fixture.tree().write("/d/containers/" + id + "/config.v2.json", config(id, "overlay2"));
+  fixture.tree().write("/d/containers/" + ours + "/config.v2.json", config(ours, "vfs"));
+  roll_back(fixture.root(), fixture.folder());
+  fixture.check_old();
+  CHECK(fixture.exists("/containers/" + id + "/config.v2.json"));
+  CHECK_FALSE(fixture.exists("/containers/" + ours));
+}
+
+TEST_CASE("a rollback does not give the new data up where the old data is not whole") {
+  for (const char* lost : {"/kept/home", "/kept/image", "/kept/config"}) {
+    CAPTURE(lost);
+    SwitchFixture fixture({true, false});
+    fixture.forward();
+    fixture.folder().set_state(MigrationState::switched);
+    fs::remove_all(fixture.folder().dir().path() + lost);
+    CHECK_THROWS_AS(roll_back(fixture.root(), fixture.folder()), Error);
+    fixture.check_new_in_force();
+  }
+}
+
+TEST_CASE("the disk is believed where the journal says that nothing is switched") {
+  for (const Before& before : kAllBefore) {
+    std::size_t steps = SwitchFixture(before).steps_forward().size();
+    for (std::size_t done = 1; done <= steps; ++done) {
+      CAPTURE(done);
+      SwitchFixture fixture(before);
+      auto each = fixture.steps_forward();
+      for (std::size_t i = 0; i < done; ++i) each[i]();
+      fixture.folder().set_state(MigrationState::staging);
+      correct_state(fixture.root(), fixture.folder());
+      CHECK(fixture.folder().state() ==
+            (done == steps ? MigrationState::switched : MigrationState::switching));
+      roll_back(fixture.root(), fixture.folder());
+      fixture.check_old();
+    }
+  }
+}
