@@ -237,8 +237,9 @@ std::vector<StoreProblem> build_cache_problems(const Dir& data_root, const LeftB
     if (part.kind == Part::Kind::layer) ids.insert(part.id);
     if (part.kind == Part::Kind::layer) ids.insert(what.files.begin(), what.files.end());
   }
+  if (left.contains(kBuildCache)) return {};  // its folder may be one that cannot be opened
   auto records = data_root.try_sub(kBuildRecords);
-  if (!records || left.contains(kBuildCache)) return {};
+  if (!records) return {};
   for (const std::string& id : ids) lengths.insert(id.size());
   try {
     for (const DirEntry& entry : records->list()) {

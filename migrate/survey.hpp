@@ -1,6 +1,7 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -41,7 +42,9 @@ class TreeVisitor {
   virtual void leave() = 0;
 };
 
-/// Disk space of everything below a folder, each inode once, and how many inodes.
-LayerFacts measure_tree(const Dir&, TreeVisitor* = nullptr);
+/// Disk space of everything below a folder, each inode once, and how many inodes. What `leave_out` says yes
+/// to (paths from the folder: "a/b") is not looked at.
+LayerFacts measure_tree(const Dir&, TreeVisitor* = nullptr,
+                        const std::function<bool(const std::string& path)>& leave_out = {});
 
 }  // namespace drover
