@@ -33,6 +33,8 @@ struct MountRecord {
   std::optional<LayerId> init_id;
   std::optional<Digest> parent;  ///< chain ID of the image's top layer
 };
+/// Its own layers.
+std::vector<LayerId> files_of(const MountRecord&);
 
 /// `image/<driver>/imagedb/content/sha256/<id>`, with its tags and digests from repositories.json.
 struct ImageRecord {
@@ -59,6 +61,9 @@ struct Part {
   std::string id;  ///< a chain ID, the ID of an image or a container; empty: the build cache
   auto operator<=>(const Part&) const = default;
 };
+
+/// Whose mount one of this name is: a container's, or one of BuildKit's.
+Part part_of_mount(const std::string& name);
 
 /// A part that is left behind.
 struct LeftPart {
@@ -92,6 +97,9 @@ struct Inventory {
   std::map<std::string, ContainerRecord> containers;  ///< of this driver, by ID
   std::vector<ContainerRecord> foreign_containers;    ///< whose Driver is another one
   std::vector<StoreProblem> problems;
+  /// What is in the driver's home of parts that are not in here, since the engine does not load them, as far
+  /// as their records can be read. Another part may name it, too.
+  std::map<Part, std::vector<LayerId>> unloaded;
   LeftBehind left;  ///< what is not in here any more, since it is to be left behind (left_behind.hpp)
 };
 

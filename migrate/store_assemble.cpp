@@ -47,6 +47,7 @@ class Assembly {
     report_mounts();
     report_containers();
     for (std::string& line : db_.leftovers) report({std::move(line)}, {}, false);
+    keep_unloaded();
     return std::move(inventory_);
   }
 
@@ -306,6 +307,21 @@ class Assembly {
             {"container " + display_name(container) +
              " has no hostconfig.json: the engine starts it with default settings, without its volumes say"},
             {display_name(container)}, false);
+  }
+
+  /// What was taken out of the inventory, or never came in.
+  void keep_unloaded() {
+    auto keep = [&](const Part& part, const std::vector<LayerId>& files) {
+      auto& known = inventory_.unloaded[part];
+      known.insert(known.end(), files.begin(), files.end());
+    };
+    for (const auto& [chain_id, files] : db_.files_of_damaged_layers)
+      keep({Part::Kind::layer, chain_id}, files);
+    for (const auto& [chain_id, layer] : db_.layers)
+      if (!inventory_.layers.contains(chain_id)) keep({Part::Kind::layer, chain_id}, {layer.cache_id});
+    for (const auto& [name, files] : db_.files_of_damaged_mounts) keep(part_of_mount(name), files);
+    for (const auto& [name, mount] : db_.mounts)
+      if (!inventory_.mounts.contains(name)) keep(part_of_mount(name), files_of(mount));
   }
 
   LayerDb db_;
