@@ -75,16 +75,25 @@ using LeftBehind = std::map<Part, LeftPart>;
 
 /// Something in the records that does not hold together.
 struct StoreProblem {
-  std::string what;                   ///< one line: which record, and what is wrong with it
-  std::vector<std::string> concerns;  ///< images (tag or short ID) and containers (name) that need it
+  std::string what;  ///< one line: which record, and what is wrong with it
+  /// Images (tag or short ID) and containers (name) that need it: the first kMostConcerned, and "and 7 more".
+  std::vector<std::string> concerns;
   /// It costs a container, a tagged image or one that the engine shows. False: the engine passes over it
   /// without a word to its user, and nothing is lost by going on.
   bool fatal = true;
   std::string fix = {};  ///< where nothing is damaged but drover cannot read it as it is: what to do about it
   /// With which parts left behind it is no problem any more, and their names: what is damaged, and what the
-  /// inventory lacks for it. None: no part by itself is to blame.
+  /// inventory lacks for it. None: no part by itself is to blame. Of several layers that a part lacks it is
+  /// named with one.
   std::map<Part, std::string> parts = {};
 };
+
+/// A damaged layer may be needed by all there is, and there may be as many such layers as their maker likes.
+constexpr std::size_t kMostConcerned = 20;
+/// "and 7 more" behind a list of names, where there are more than in it.
+void add_count_of_rest(std::vector<std::string>& names, std::size_t all);
+/// Whether a problem is one of what users call so, or of what is needed by it.
+bool is_concerned(const StoreProblem&, std::string_view name);
 
 /// What the engine loads from the records. Where no problem is fatal, all of it hangs together: each layer's
 /// parent, each image's layers and each container's writable layer are in here, and in the driver's home if

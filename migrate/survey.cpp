@@ -137,11 +137,15 @@ LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor,
 
 std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inventory) {
   std::map<LayerId, std::vector<std::string>> dependents;
+  std::map<LayerId, std::size_t> counts;
+  auto add = [&](const LayerId& id, const std::string& whom) {
+    if (++counts[id] <= kMostConcerned) dependents[id].push_back(whom);
+  };
   auto add_chain = [&](std::optional<Digest> chain, const std::string& whom) {
     for (auto at = chain; at;) {
       auto layer = inventory.layers.find(*at);
       if (layer == inventory.layers.end()) break;
-      dependents[layer->second.cache_id].push_back(whom);
+      add(layer->second.cache_id, whom);
       at = layer->second.parent;
     }
   };
@@ -150,10 +154,10 @@ std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inv
     auto mount = inventory.mounts.find(id);
     if (mount == inventory.mounts.end()) continue;
     std::string whom = display_name(container);
-    dependents[mount->second.mount_id].push_back(whom);
-    if (mount->second.init_id) dependents[*mount->second.init_id].push_back(whom);
+    for (const LayerId& own : files_of(mount->second)) add(own, whom);
     add_chain(mount->second.parent, whom);
   }
+  for (auto& [id, names] : dependents) add_count_of_rest(names, counts.at(id));
   return dependents;
 }
 

@@ -27,7 +27,8 @@ struct Survey {
 Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads,
                      std::optional<Marks> renamed_to = std::nullopt);
 
-/// The images ("app:1") and containers that stand on each layer, by cache ID, mount ID or init ID.
+/// The images ("app:1") and containers that stand on each layer, by cache ID, mount ID or init ID; the first
+/// of them, as in StoreProblem.
 std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory&);
 
 /// Looks on while a tree is measured.
