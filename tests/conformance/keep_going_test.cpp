@@ -154,7 +154,7 @@ TEST_CASE("keep_going: an interrupted one goes on as it began, and decides anew 
   CHECK(ended == "killed");
   CHECK(host.host.state() == MigrationState::staging);
   SUBCASE("the damage is still there") {
-    Run resumed = host.host.run({"migrate", "--resume", "--yes"});
+    Run resumed = host.host.run({"migrate", "--resume", "--yes", "--format", "json"});
     CHECK_MESSAGE(resumed.code == 3, resumed.err);
     CHECK(has(resumed.out, "Left Behind: image sample-app:slim: "));
     host.check_rest(DriverKind::vfs, kind);
