@@ -8,6 +8,8 @@
 
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "migrate/left_behind_record.hpp"
 
 namespace drover {
 
@@ -250,7 +252,11 @@ MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::st
     lock(root);
     end_what_is_left(root);
   } catch (const Error&) {
-    remove_unbegun(old_root.clone(), id);
+    try {
+      remove_unbegun(old_root.clone(), id);
+    } catch (const Error& e) {  // the first one says what is to be done; the next drover removes what is left
+      log_warning(e.what());
+    }
     throw;
   }
   Dir dir = make_folder_for(root, id, record_text(record));
