@@ -20,7 +20,8 @@ namespace drover {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+// Sorted keys, as the engine writes them; any number of tags.
+using TagsJson = nlohmann::json;
 
 constexpr const char* kRepositories = "repositories.json";
 
@@ -70,14 +71,13 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
   bool sets_any =
       std::any_of(tags.begin(), tags.end(), [](const auto& tag) { return tag.second.has_value(); });
   if (!text && !sets_any) return;
-  Json json{{"Repositories", Json::object()}};
+  TagsJson json{{"Repositories", TagsJson::object()}};
   if (text)
-    json =
-        with_context("`" + records.path_of(kRepositories) + "`", [&] { return parse_ordered_json(*text); });
+    json = with_context("`" + records.path_of(kRepositories) + "`", [&] { return store::parse_json(*text); });
   if (!json.is_object()) throw Error("`" + records.path_of(kRepositories) + "` is damaged");
-  Json& repositories = json["Repositories"];
-  if (repositories.is_null()) repositories = Json::object();
-  Json before = repositories;
+  TagsJson& repositories = json["Repositories"];
+  if (repositories.is_null()) repositories = TagsJson::object();
+  TagsJson before = repositories;
   for (const auto& [reference, id] : tags) {
     std::string name = repository_of(reference);
     if (id) {
@@ -88,7 +88,7 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
     }
   }
   if (repositories == before && text) return;
-  records.write_atomic(kRepositories, json.dump(-1, ' ', false, Json::error_handler_t::replace), 0600,
+  records.write_atomic(kRepositories, json.dump(-1, ' ', false, TagsJson::error_handler_t::replace), 0600,
                        ::geteuid(), ::getegid());
 }
 

@@ -362,8 +362,8 @@ TEST_CASE("tags and digests of what is left behind go, and all others stay as th
   LeftBehind left;
   Digest gone(64, 'a'), kept(64, 'b');
   left[{Part::Kind::image, gone}] = {};
-  std::string text = R"({"Repositories":{"z":{"z:1":"sha256:)" + gone + R"("},"a":{"a:2":"sha256:)" + kept +
-                     R"(","a:1":"sha256:)" + gone + R"("}}})";
+  std::string text = R"({"Repositories":{"a":{"a:1":"sha256:)" + gone + R"(","a:2":"sha256:)" + kept +
+                     R"("},"z":{"z:1":"sha256:)" + gone + R"("}}})";
   CHECK(repositories_without(text, left) == R"({"Repositories":{"a":{"a:2":"sha256:)" + kept + R"("}}})");
   CHECK(repositories_without(text, {}) == text);
 }
