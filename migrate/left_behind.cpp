@@ -277,6 +277,17 @@ std::string_view kind_name(Part::Kind kind) {
   return "build cache";
 }
 
+std::string names_of(const LeftBehind& left) {
+  constexpr std::size_t kMost = 10;
+  std::string names;
+  std::size_t count = 0;
+  for (const auto& [part, what] : left)
+    if (part.kind != Part::Kind::layer && count++ < kMost)
+      names += (names.empty() ? "" : ", ") + describe(part, what);
+  if (count > kMost) names += " and " + std::to_string(count - kMost) + " more";
+  return names.empty() ? std::to_string(left.size()) + " layers" : names;
+}
+
 std::string describe(const Part& part, const LeftPart& left) {
   std::string kind(kind_name(part.kind));
   return part.kind == Part::Kind::build_cache ? "the " + kind : kind + " " + printable(left.name);

@@ -128,7 +128,9 @@ std::string new_id(const MigrationRecord& record) {
 std::optional<OpenMigration> find_open_migration(const Dir& data_root) {
   auto folders = read_folders(data_root);
   if (folders.empty() || folders[0].state() == MigrationState::ended) return std::nullopt;
-  return OpenMigration{folders[0].id, read_record(folders[0].dir), folders[0].state()};
+  OpenMigration open{folders[0].id, read_record(folders[0].dir), folders[0].state()};
+  if (open.record.keep_going) open.left = read_left_behind(folders[0].dir);
+  return open;
 }
 
 std::string next_step(MigrationState state) {
