@@ -25,6 +25,9 @@ int run_info(const InfoOptions& options, Context& context) {
                                      host.backing.reflink.value_or(false), !options.no_size);
   } catch (const SystemError& e) {
     add_trouble(host.troubles, e.what());
+  } catch (const Error& e) {
+    if (e.code() != ExitCode::in_use) throw;
+    add_trouble(host.troubles, std::string(e.what()) + "; " + e.hint());  // a running engine changes it
   }
   try {
     if (auto dir = host.root.exists ? Dir::try_open(host.root.path) : std::nullopt)

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cmd/info_report.hpp"
+#include "cmd/migrate_report.hpp"
 #include "cmd/render.hpp"
 
 namespace drover {
@@ -106,6 +107,7 @@ Json migration_json(const std::optional<OpenMigration>& open) {
           {"state", state_name(open->state)},
           {"from_root", open->record.move ? Json(open->record.move->from_root) : Json(nullptr)},
           {"to_root", open->record.move ? Json(open->record.move->to_root) : Json(nullptr)},
+          {"left_behind", open->left ? left_behind_json(*open->left) : Json(nullptr)},
           {"next", next_step(open->record, open->state)}};
 }
 

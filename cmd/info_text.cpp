@@ -3,6 +3,7 @@
 #include "cmd/info_report.hpp"
 #include "cmd/render.hpp"
 #include "drivers/sys/size_text.hpp"
+#include "migrate/left_behind.hpp"
 
 namespace drover {
 
@@ -88,6 +89,10 @@ void print_migration(InfoLines& lines, const std::optional<OpenMigration>& open)
     lines.line(1, "From Root", open->record.move->from_root);
     lines.line(1, "To Root", open->record.move->to_root);
   }
+  if (open->record.keep_going && !open->left)
+    lines.line(1, "Left Behind", "not known: its record is missing or damaged");
+  else if (open->left && !open->left->empty())
+    lines.line(1, "Left Behind", names_of(*open->left) + ": in the old data alone");
   lines.line(1, "Next", next_step(open->record, open->state));
 }
 

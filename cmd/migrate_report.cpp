@@ -37,18 +37,6 @@ Json layer_json(const PlannedLayer& layer) {
           {"renamed", layer.renamed}};
 }
 
-Json left_json(const LeftBehind& left) {
-  Json parts = Json::array();
-  for (const auto& [part, what] : left) {
-    bool digest = part.kind == Part::Kind::layer || part.kind == Part::Kind::image;
-    parts.push_back({{"kind", kind_name(part.kind)},
-                     {"id", digest ? "sha256:" + part.id : part.id},
-                     {"name", what.name},
-                     {"why", what.why}});
-  }
-  return parts;
-}
-
 /// What users have names for, one a line; layers in one number.
 void print_left(InfoLines& lines, const LeftBehind& left) {
   std::size_t layers = 0;
@@ -92,7 +80,7 @@ void print_plan_json(Context& context, const DataRoot& root, const Preflight& fo
                            {"fits", plan.fits()},
                            {"no_proof", no_proof},
                            {"notes", plan.notes},
-                           {"left_behind", left_json(found.inventory.left)},
+                           {"left_behind", left_behind_json(found.inventory.left)},
                            {"removed_storage_opts", found.removed},
                            {"config_diff", config_diff}});
 }
@@ -169,7 +157,7 @@ void print_result_json(Context& context, const MigrationResult& result) {
                            {"renames", result.renames},
                            {"no_proof", result.no_proof},
                            {"notes", result.notes},
-                           {"left_behind", left_json(result.left)},
+                           {"left_behind", left_behind_json(result.left)},
                            {"files",
                             {{"linked", moved.linked},
                              {"reflinked", moved.reflinked},
@@ -219,6 +207,18 @@ void print_result_text(Context& context, const MigrationResult& result) {
 }
 
 }  // namespace
+
+Json left_behind_json(const LeftBehind& left) {
+  Json parts = Json::array();
+  for (const auto& [part, what] : left) {
+    bool digest = part.kind == Part::Kind::layer || part.kind == Part::Kind::image;
+    parts.push_back({{"kind", kind_name(part.kind)},
+                     {"id", digest ? "sha256:" + part.id : part.id},
+                     {"name", what.name},
+                     {"why", what.why}});
+  }
+  return parts;
+}
 
 void print_plan(Context& context, const DataRoot& root, const Preflight& found,
                 const std::string& config_diff, bool no_proof) {

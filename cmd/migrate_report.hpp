@@ -1,4 +1,5 @@
 #pragma once
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "cmd/context.hpp"
@@ -7,6 +8,9 @@
 #include "migrate/preflight.hpp"
 
 namespace drover {
+
+/// `left_behind` of docs/migrate-schema.md.
+nlohmann::ordered_json left_behind_json(const LeftBehind&);
 
 /// The plan of a migration as the user sees it before anything happens: text, or what docs/migrate-schema.md
 /// says as one JSON object. `config_diff`: what the switch will change in the engine's configuration.

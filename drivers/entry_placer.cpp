@@ -140,7 +140,7 @@ void EntryPlacer::create(const Dir& from, std::string_view name, const struct st
     struct stat opened;
     if (::fstat(source.get(), &opened) != 0 || opened.st_ino != st.st_ino || opened.st_dev != st.st_dev)
       throw Error("`" + from.path_of(name) + "` changed while it was read",
-                  "is something still using this data root?");
+                  "an engine is at work there, or another program: stop it, or try again");
     Fd target = to.open_file(name, O_WRONLY | O_CREAT | O_EXCL, st.st_mode & 0777);
     auto size = static_cast<std::uint64_t>(st.st_size);
     if (copy_content(source.get(), target.get(), size, from.path_of(name).c_str(), may_clone_) ==

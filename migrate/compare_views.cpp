@@ -50,8 +50,8 @@ class Comparison : public PairVisitor {
              const std::function<bool(const std::string&)>& leave_out)
       : source_(source), target_(target), content_(content), leave_out_(leave_out) {}
 
+  bool passes_over(const std::string& path) override { return leave_out_ && leave_out_(path); }
   bool both(const PairEntry& a, const PairEntry& b, const std::string& path) override {
-    if (left_out(path)) return false;
     ++step_;
     bool linked_alike = source_groups_.group_of(a.st, step_) == target_groups_.group_of(b.st, step_);
     bool one_inode = a.st.st_dev == b.st.st_dev && a.st.st_ino == b.st.st_ino;
@@ -71,20 +71,18 @@ class Comparison : public PairVisitor {
     return S_ISDIR(a.st.st_mode) && S_ISDIR(b.st.st_mode);
   }
   bool only_first(const PairEntry& a, const std::string& path) override {
-    if (left_out(path)) return false;
     source_groups_.group_of(a.st, ++step_);
     differ(path, "is missing in the target");
     return false;
   }
   bool only_second(const PairEntry& b, const std::string& path) override {
-    if (left_out(path)) return false;
     target_groups_.group_of(b.st, ++step_);
     differ(path, "is in the target only");
     return false;
   }
 
   void compare_roots(const ViewDir& a, const ViewDir& b) {
-    if (left_out("")) return;
+    if (passes_over("")) return;
     struct stat st_a = a.top().stat(), st_b = b.top().stat();
     if (!same_attributes(st_a, st_b))
       differ("/", attribute_difference(st_a, st_b));
@@ -95,7 +93,6 @@ class Comparison : public PairVisitor {
   ViewDifferences result;
 
  private:
-  bool left_out(const std::string& path) const { return leave_out_ && leave_out_(path); }
   void differ(const std::string& path, const std::string& what) {
     ++result.count;
     if (result.first.size() < kNamed)

@@ -66,10 +66,9 @@ Candidates find_beginnings(const Inventory& inventory, std::string_view name, st
   std::string driver(driver_name(inventory.driver)), quoted = "`" + printable(name) + "`";
   std::string reference = familiar_reference(name);
   for (const StoreProblem& problem : inventory.problems)
-    for (const std::string& whom : problem.concerns)
-      if (whom == name || whom == printable(reference))
-        throw Error(quoted + " cannot be read: " + problem.what,
-                    problem.fix.empty() ? "`drover verify` lists all damage" : problem.fix);
+    if (is_concerned(problem, name) || is_concerned(problem, printable(reference)))
+      throw Error(quoted + " cannot be read: " + problem.what,
+                  problem.fix.empty() ? "`drover verify` lists all damage" : problem.fix);
   for (const ContainerRecord& container : inventory.foreign_containers)
     if (container.name == name || container.id == name) {
       std::string other = printable(container.driver);

@@ -17,7 +17,7 @@ void read_changes(const LayerSource& layer, ChangeSink& sink) {
   }
   ViewComparison comparison;
   comparison.marks = driver.marks();
-  std::optional<std::unordered_set<std::string>> recorded;
+  std::optional<RecordedPaths> recorded;
   if (layer.chain_id && layer.base_is_parent)
     recorded = recorded_paths(*layer.data_root, layer.records, *layer.chain_id);
   comparison.content = !recorded;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include <set>
-#include <unordered_set>
 #include <vector>
 
 #include "drivers/sys/copy_content.hpp"
@@ -203,7 +202,7 @@ LayerContent read_layer_content(const Dir& data_root, const Driver& home, const 
     read_delta(own.root, home.marks(), sink);
     return content;
   }
-  std::optional<std::unordered_set<std::string>> recorded;
+  std::optional<RecordedPaths> recorded;
   if (question.chain_id) recorded = recorded_paths(data_root, home.kind(), *question.chain_id);
   ViewComparison comparison;
   comparison.marks = home.marks();

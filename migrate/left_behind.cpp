@@ -22,21 +22,10 @@ constexpr std::size_t kBuildIdLength = 25;  // of BuildKit's IDs
 
 const Part kBuildCache{Part::Kind::build_cache, ""};
 
-/// Whose mount this is: a container's, or one of BuildKit's.
-Part part_of_mount(const std::string& name) {
-  return is_digest(name) ? Part{Part::Kind::container, name} : kBuildCache;
-}
-
 std::string name_of_mount(const Inventory& inventory, const std::string& name) {
   auto container = inventory.containers.find(name);
   if (container != inventory.containers.end()) return display_name(container->second);
   return is_digest(name) ? short_id(name) : "";
-}
-
-std::vector<LayerId> files_of(const MountRecord& mount) {
-  std::vector<LayerId> files{mount.mount_id};
-  if (mount.init_id) files.push_back(*mount.init_id);
-  return files;
 }
 
 /// Of a name alone, behind which nothing is: a tag, or the build cache's records.
@@ -162,8 +151,26 @@ class LeaveTaking {
     std::erase_if(inventory_.foreign_containers, [&](const auto& one) {
       return left.contains({Part::Kind::container, one.id});
     });
+    add_unloaded();
     for (const auto& [part, what] : left)
       for (const LayerId& id : what.files) facts_.erase(id);
+  }
+
+  /// What damaged records name, unless it is of use to what stays, whose record may name it, too.
+  void add_unloaded() {
+    LayerOwners staying(inventory_);
+    bool cache_stays = !inventory_.left.contains(kBuildCache);
+    std::set<LayerId> needed;
+    for (const auto& [id, fact] : facts_)
+      if (staying.named().contains(id) || (cache_stays && id.size() == kBuildIdLength)) {
+        needed.insert(id);
+        needed.insert(fact.stack.begin(), fact.stack.end());
+      }
+    for (auto& [part, what] : inventory_.left)
+      if (auto unloaded = inventory_.unloaded.find(part); unloaded != inventory_.unloaded.end())
+        for (const LayerId& id : unloaded->second)
+          if (!needed.contains(id) && std::find(what.files.begin(), what.files.end(), id) == what.files.end())
+            what.files.push_back(id);
   }
 
   Inventory& inventory_;
@@ -237,8 +244,9 @@ std::vector<StoreProblem> build_cache_problems(const Dir& data_root, const LeftB
     if (part.kind == Part::Kind::layer) ids.insert(part.id);
     if (part.kind == Part::Kind::layer) ids.insert(what.files.begin(), what.files.end());
   }
+  if (left.contains(kBuildCache)) return {};  // its folder may be one that cannot be opened
   auto records = data_root.try_sub(kBuildRecords);
-  if (!records || left.contains(kBuildCache)) return {};
+  if (!records) return {};
   for (const std::string& id : ids) lengths.insert(id.size());
   try {
     for (const DirEntry& entry : records->list()) {
@@ -267,6 +275,17 @@ std::string_view kind_name(Part::Kind kind) {
       break;
   }
   return "build cache";
+}
+
+std::string names_of(const LeftBehind& left) {
+  constexpr std::size_t kMost = 10;
+  std::string names;
+  std::size_t count = 0;
+  for (const auto& [part, what] : left)
+    if (part.kind != Part::Kind::layer && count++ < kMost)
+      names += (names.empty() ? "" : ", ") + describe(part, what);
+  if (count > kMost) names += " and " + std::to_string(count - kMost) + " more";
+  return names.empty() ? std::to_string(left.size()) + " layers" : names;
 }
 
 std::string describe(const Part& part, const LeftPart& left) {

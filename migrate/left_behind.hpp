@@ -39,5 +39,7 @@ std::vector<StoreProblem> build_cache_problems(const Dir& data_root, const LeftB
 /// "image app:1", "container web", "the build cache".
 std::string describe(const Part&, const LeftPart&);
 std::string_view kind_name(Part::Kind);
+/// The first ten of those that users have names for, and how many more there are; else the number of layers.
+std::string names_of(const LeftBehind&);
 
 }  // namespace drover

@@ -1,7 +1,5 @@
 #include "migrate/left_out.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -16,12 +14,27 @@ namespace drover {
 
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
+// Sorted keys, as the engine writes them; any number of tags.
+using TagsJson = nlohmann::json;
 
 const std::string kLayers = "layerdb/sha256/", kMounts = "layerdb/mounts/",
                   kContent = "imagedb/content/sha256/", kMetadata = "imagedb/metadata/sha256/",
                   kByDiffId = "distribution/v2metadata-by-diffid/sha256/",
                   kByDigest = "distribution/diffid-by-digest/sha256/";
+
+/// Of images that stay: where their record names one that does not as what they were made of. The engine
+/// shows that as their parent, and looks for it when one of them is removed.
+void add_parents(const Dir& records, const Inventory& inventory, std::set<std::string>& paths) {
+  auto metadata = records.try_walk(kMetadata);
+  for (auto image = inventory.images.begin(); metadata && image != inventory.images.end(); ++image) {
+    auto own = metadata->try_sub(image->first);
+    if (!own) continue;
+    store::RecordFile file = store::read_word(*own, "parent");
+    auto parent = file.text ? store::parse_digest(*file.text) : std::nullopt;
+    if (parent && inventory.left.contains({Part::Kind::image, *parent}))
+      paths.insert(kMetadata + image->first + "/parent");
+  }
+}
 
 /// The diff IDs of layers that are left behind, as far as their records can be read, and of no other layer.
 std::set<Digest> left_diff_ids(const Dir& records, const Inventory& inventory) {
@@ -39,12 +52,12 @@ std::set<Digest> left_diff_ids(const Dir& records, const Inventory& inventory) {
   return found;
 }
 
-/// Names in a folder of the records; none where it is not there.
+/// Names in a folder of the records; none where it is not there, or behind a symlink: that is copied as it
+/// is, and what is behind it is neither read nor left out.
 std::vector<std::string> names_below(const Dir& records, const std::string& folder) {
   std::vector<std::string> names;
-  if (auto fd = records.open_in_root(folder, O_RDONLY | O_DIRECTORY))
-    for (const DirEntry& entry : Dir(std::move(*fd), records.path_of(folder)).list())
-      names.push_back(entry.name);
+  if (auto dir = records.try_walk(folder))
+    for (const DirEntry& entry : dir->list()) names.push_back(entry.name);
   return names;
 }
 
@@ -64,10 +77,12 @@ void add_registry_paths(const Dir& records, const std::set<Digest>& diff_ids, st
               "the source is untouched; `drover rollback` removes the copy");
 }
 
-bool is_left_image(const OrderedJson& value, const LeftBehind& left) {
+bool is_left_image(const TagsJson& value, const LeftBehind& left) {
   auto id = value.is_string() ? store::parse_digest(value.get_ref<const std::string&>()) : std::nullopt;
   return id && left.contains({Part::Kind::image, *id});
 }
+
+std::string context_of(const Dir& records) { return "`" + records.path_of(kRepositories) + "`"; }
 
 bool has_left_image(const LeftBehind& left) {
   return std::any_of(left.begin(), left.end(),
@@ -93,6 +108,7 @@ std::set<std::string> left_out_of_image(const Dir& records, const Inventory& inv
           if (!is_digest(name)) paths.insert(kMounts + name);
         break;
     }
+  if (has_left_image(inventory.left)) add_parents(records, inventory, paths);
   add_registry_paths(records, left_diff_ids(records, inventory), paths);
   return paths;
 }
@@ -105,16 +121,21 @@ std::set<std::string> left_out_of_containers(const LeftBehind& left) {
 }
 
 void require_left_out(const Dir& copy, const std::set<std::string>& paths) {
-  for (const std::string& path : paths)
-    if (copy.open_in_root(path, O_PATH | O_NOFOLLOW)) not_the_same(copy.path_of(path));
+  for (const std::string& path : paths) {
+    std::size_t cut = path.rfind('/');
+    auto folder = cut == std::string::npos ? copy.clone() : copy.try_walk(path.substr(0, cut));
+    if (folder && folder->exists(path.substr(cut + 1))) not_the_same(copy.path_of(path));
+  }
 }
 
+// Bytes that are no UTF-8, in a repository's name say, become the sign of what cannot be read, as they do for
+// an engine (Go's encoding/json): it has the same names afterwards.
 std::string repositories_without(const std::string& text, const LeftBehind& left) {
-  OrderedJson root = parse_ordered_json(as_utf8(text));
-  OrderedJson& repositories = root.at("Repositories");
-  OrderedJson kept = OrderedJson::object();
+  TagsJson root = store::parse_json(text);
+  TagsJson& repositories = root.at("Repositories");
+  TagsJson kept = TagsJson::object();
   for (const auto& [name, references] : repositories.items()) {
-    OrderedJson stay = OrderedJson::object();
+    TagsJson stay = TagsJson::object();
     if (references.is_object())
       for (const auto& [reference, id] : references.items())
         if (!is_left_image(id, left)) stay[reference] = id;
@@ -128,7 +149,7 @@ bool has_left_tags(const Dir& records, const LeftBehind& left) {
   if (!has_left_image(left)) return false;
   auto text = records.try_read(kRepositories, store::kJsonLimit);
   if (!text) return false;
-  OrderedJson root = parse_ordered_json(as_utf8(*text));
+  TagsJson root = with_context(context_of(records), [&] { return store::parse_json(*text); });
   auto repositories = root.find("Repositories");
   if (repositories == root.end() || !repositories->is_object()) return false;
   for (const auto& [name, references] : repositories->items())

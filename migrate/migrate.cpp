@@ -58,7 +58,11 @@ class LayerTransfer {
     while (!damage_.empty()) leave_damaged();
     for (const PlannedLayer& layer : found_.plan.layers) {
       auto check = checks_.find(layer.id);
-      if (check == checks_.end() && kept_.contains(layer.id)) continue;
+      if (check == checks_.end() && kept_.contains(layer.id)) {
+        ++result_.earlier;
+        if (folder_.damaged_layers().contains(layer.id)) result_.damaged.push_back(describe(layer));
+        continue;
+      }
       if (check ==
           checks_.end())  // it was left out for another one, and that one was not left behind with it
         throw Error(ExitCode::proof_failed, describe(layer) + " was not carried",
@@ -81,15 +85,12 @@ class LayerTransfer {
     for (const PlannedLayer& layer : found_.plan.layers)
       if (layer.immutable() && folder_.finished_layers().contains(layer.id) &&
           (!layer.parent || kept_.contains(*layer.parent)) && target_.contains(layer.id) &&
-          renames_.is_staged(layer.id) == layer.renamed) {
+          renames_.is_staged(layer.id) == layer.renamed)
         kept_.insert(layer.id);
-        if (folder_.damaged_layers().contains(layer.id)) result_.damaged.push_back(describe(layer));
-      }
     std::vector<LayerId> dropped;
     for (LayerId& id : target_.layers())
       if (!kept_.contains(id)) dropped.push_back(std::move(id));
     drop(dropped);
-    result_.earlier = kept_.size();
   }
 
   void drop(const std::vector<LayerId>& ids) {
@@ -231,7 +232,6 @@ MigrationResult summary_of(const Plan& plan, const DataRoot& root, const Migrati
   if (record.move) result.old_root = record.move->from_root;
   result.from = plan.from;
   result.to = plan.to;
-  result.notes = plan.notes;
   result.renames = record.renames;
   result.no_proof = record.no_proof;
   return result;
@@ -241,6 +241,7 @@ void count_carried(const Preflight& found, MigrationResult& result) {
   result.images = found.plan.images;
   result.tags = found.plan.tags;
   result.containers = found.plan.containers;
+  result.notes = found.plan.notes;
   result.left = found.inventory.left;
 }
 

@@ -19,7 +19,7 @@ struct MigrationResult {
   std::size_t renamed = 0;                 ///< layers that went as they are, proven before or not
   std::size_t not_proven = 0;              ///< layers that nothing was compared with, by --no-proof
   bool renames = false, no_proof = false;  ///< what the user asked for
-  std::size_t earlier = 0;                 ///< layers that an interrupted run had finished
+  std::size_t earlier = 0;                 ///< layers that an interrupted run had finished, and that stand
   std::vector<std::string> damaged;        ///< layers that were damaged in the source already
   LeftBehind left;                         ///< damaged, or standing on what is
   bool left_unknown = false;               ///< the record of what an earlier run has left behind is lost

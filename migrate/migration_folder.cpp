@@ -8,6 +8,8 @@
 
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/log.hpp"
+#include "migrate/left_behind_record.hpp"
 
 namespace drover {
 
@@ -126,7 +128,9 @@ std::string new_id(const MigrationRecord& record) {
 std::optional<OpenMigration> find_open_migration(const Dir& data_root) {
   auto folders = read_folders(data_root);
   if (folders.empty() || folders[0].state() == MigrationState::ended) return std::nullopt;
-  return OpenMigration{folders[0].id, read_record(folders[0].dir), folders[0].state()};
+  OpenMigration open{folders[0].id, read_record(folders[0].dir), folders[0].state()};
+  if (open.record.keep_going) open.left = read_left_behind(folders[0].dir);
+  return open;
 }
 
 std::string next_step(MigrationState state) {
@@ -250,7 +254,11 @@ MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::st
     lock(root);
     end_what_is_left(root);
   } catch (const Error&) {
-    remove_unbegun(old_root.clone(), id);
+    try {
+      remove_unbegun(old_root.clone(), id);
+    } catch (const Error& e) {  // the first one says what is to be done; the next drover removes what is left
+      log_warning(e.what());
+    }
     throw;
   }
   Dir dir = make_folder_for(root, id, record_text(record));

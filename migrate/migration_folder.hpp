@@ -7,6 +7,7 @@
 #include "drivers/sys/error.hpp"
 #include "migrate/journal.hpp"
 #include "migrate/migration_record.hpp"
+#include "migrate/store.hpp"
 
 namespace drover {
 
@@ -15,6 +16,7 @@ struct OpenMigration {
   std::string id;
   MigrationRecord record;
   MigrationState state = MigrationState::staging;
+  std::optional<LeftBehind> left = std::nullopt;  ///< of one that keeps going, if its record can be read
 };
 
 /// The migration that is open in a data root, if any; changes nothing and takes no lock. Throws Error if its

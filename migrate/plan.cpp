@@ -265,6 +265,14 @@ void carry_size_limits(Plan& plan, const Inventory& inventory, bool possible) {
   }
 }
 
+/// Nothing where none comes along.
+std::optional<std::string> build_cache_note(const Plan& plan) {
+  auto cached = std::count_if(plan.layers.begin(), plan.layers.end(),
+                              [](const PlannedLayer& layer) { return layer.role == LayerRole::build_cache; });
+  if (cached == 0) return std::nullopt;
+  return "the build cache comes along: " + std::to_string(cached) + " layers of its own keep their IDs";
+}
+
 void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, LayerFacts>& facts) {
   for (const PlannedLayer& layer : plan.layers)
     for (const std::string& remark : facts.at(layer.id).remarks)
@@ -286,11 +294,7 @@ void add_notes(Plan& plan, const Inventory& inventory, const std::map<LayerId, L
                          " containers are of another driver and stay as they are, hidden from the engine");
   for (const StoreProblem& problem : inventory.problems)
     if (!problem.fatal) plan.notes.push_back(problem.what);
-  std::size_t cached = static_cast<std::size_t>(std::count_if(
-      plan.layers.begin(), plan.layers.end(), [](auto& l) { return l.role == LayerRole::build_cache; }));
-  if (cached)
-    plan.notes.push_back("the build cache comes along: " + std::to_string(cached) +
-                         " layers of its own keep their IDs");
+  if (auto note = build_cache_note(plan)) plan.notes.push_back(std::move(*note));
 }
 
 }  // namespace
@@ -323,7 +327,22 @@ Plan make_plan(const Inventory& inventory, LayerForm source_form, const std::map
 
 std::vector<LayerId> reduce_plan(Plan& plan, const Inventory& inventory,
                                  const std::map<LayerId, LayerFacts>& facts) {
+  auto drop_notes = [&](const std::string& beginning) {
+    std::erase_if(plan.notes, [&](const std::string& note) { return note.starts_with(beginning); });
+  };
+  auto cache_before = build_cache_note(plan);
+  for (PlannedLayer layer : plan.layers)
+    if (!facts.contains(layer.id)) {
+      layer.serves.clear();  // a note may name more of them, or fewer
+      drop_notes(describe(layer));
+    }
+  for (const auto& [part, what] : inventory.left)
+    if (part.kind == Part::Kind::container) drop_notes("container " + what.name + ": ");
   std::erase_if(plan.layers, [&](const PlannedLayer& layer) { return !facts.contains(layer.id); });
+  if (auto cache_now = build_cache_note(plan); cache_now != cache_before) {
+    drop_notes(*cache_before);
+    if (cache_now) plan.notes.push_back(std::move(*cache_now));
+  }
   std::map<LayerId, PlannedLayer> layers;
   for (PlannedLayer layer : plan.layers) {
     layer.serves.clear();

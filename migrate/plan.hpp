@@ -85,8 +85,8 @@ Plan make_plan(const Inventory&, LayerForm source_form, const std::map<LayerId, 
                const TargetFacts&);
 
 /// Takes out of a plan the layers that are not in the facts any more, and what the inventory has no more of;
-/// sizes stay, as upper estimates. Gives back the layers whose whole view is to be compared now, and was not
-/// before: what stood on them is left behind.
+/// sizes stay, as upper estimates, and notes on what is gone go. Gives back the layers whose whole view is to
+/// be compared now, and was not before: what stood on them is left behind.
 std::vector<LayerId> reduce_plan(Plan&, const Inventory&, const std::map<LayerId, LayerFacts>&);
 
 /// The layer's place in words: "image layer 4f5c... of app:1", "writable layer of web".

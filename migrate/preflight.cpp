@@ -304,7 +304,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   if (options.keep_going) leave_damage(dir, options, found);
   if (found.move) found.rest = survey_rest(dir, found.inventory);
   TargetFacts target = look_at_target(target_root, backing, to, found.to_home, *found.source, dir,
-                                      found.move ? &found.rest : nullptr);
+                                      found.inventory, found.move ? &found.rest : nullptr);
   if (found.move && !on_one_filesystem(*found.move)) target.reflink = false;
   target.renames = options.renames;
   found.plan = make_plan(found.inventory, found.source->form(), found.facts, target);

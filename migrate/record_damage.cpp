@@ -19,12 +19,7 @@ class RecordReader {
 
   /// Each entry of a folder is a part of this kind.
   void read_parts(const Dir& above, const std::string& folder, Part::Kind kind) {
-    std::optional<Dir> dir = above.clone();
-    for (std::size_t from = 0; dir && from < folder.size();) {
-      std::size_t end = std::min(folder.find('/', from), folder.size());
-      dir = dir->try_sub(folder.substr(from, end - from));
-      from = end + 1;
-    }
+    std::optional<Dir> dir = above.try_walk(folder);
     if (!dir) return;
     for (const DirEntry& entry : dir->list()) {
       Part part{kind, entry.name};

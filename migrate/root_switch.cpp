@@ -22,9 +22,16 @@ std::vector<std::string> entry_facts(const Dir& root) {
   std::vector<std::string> facts;
   for (const DirEntry& entry : root.list()) {
     if (entry.name == "drover") continue;
-    struct stat st = root.stat(entry.name);
-    facts.push_back(as_utf8(entry.name) + " " + std::to_string(st.st_ino) + " " +
-                    std::to_string(st.st_ctim.tv_sec) + "." + std::to_string(st.st_ctim.tv_nsec));
+    std::string fact = as_utf8(entry.name) + " ";
+    try {
+      struct stat st = root.stat(entry.name);
+      fact += std::to_string(st.st_ino) + " " + std::to_string(st.st_ctim.tv_sec) + "." +
+              std::to_string(st.st_ctim.tv_nsec);
+    } catch (const Error& e) {
+      if (!is_damage(e)) throw;  // what is left behind may be one that the disk has lost
+      fact += "cannot be read";
+    }
+    facts.push_back(std::move(fact));
   }
   std::sort(facts.begin(), facts.end());
   return facts;

@@ -144,7 +144,7 @@ std::function<bool(const std::string& path)> left_out_of_move(const Inventory& i
 RootRest survey_rest(const Dir& old_root, const Inventory& inventory) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   RootRest rest;
-  auto left_out = left_out_of_move(inventory);
+  auto left_out = left_out_of_copy(inventory);
   for (const DirEntry& entry : old_root.list()) {
     if (left_out(entry.name)) continue;
     rest.names.push_back(entry.name);
@@ -159,11 +159,18 @@ RootRest survey_rest(const Dir& old_root, const Inventory& inventory) {
     if (!S_ISDIR(st.st_mode)) continue;
     ++rest.facts.directories;
     Dir dir = old_root.sub(entry.name);
-    if (entry.name != kImage) add(rest.facts, measure_tree(dir));
+    if (entry.name != kImage)
+      add(rest.facts, measure_tree(dir, nullptr, [&](const std::string& path) {
+            return left_out(entry.name + "/" + path);
+          }));
     if (entry.name != kVolumes) continue;
     for (const DirEntry& volume : dir.list()) rest.volumes += dir.try_sub(volume.name) ? 1 : 0;
   }
-  add(rest.facts, measure_tree(old_root.sub(kImage).sub(driver_name(inventory.driver))));
+  Dir records = old_root.sub(kImage).sub(driver_name(inventory.driver));
+  add(rest.facts,
+      measure_tree(records, nullptr, [left = left_out_of_image(records, inventory)](const std::string& path) {
+        return left.contains(path);
+      }));
   std::sort(rest.names.begin(), rest.names.end());
   std::sort(rest.foreign.begin(), rest.foreign.end());
   note_left(old_root, inventory, rest);

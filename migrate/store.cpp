@@ -33,6 +33,27 @@ Digest chain_id_of(const std::optional<Digest>& parent, const Digest& diff_id) {
   return parent ? sha256_hex("sha256:" + *parent + " sha256:" + diff_id) : diff_id;
 }
 
+void add_count_of_rest(std::vector<std::string>& names, std::size_t all) {
+  if (all > names.size()) names.push_back("and " + std::to_string(all - names.size()) + " more");
+}
+
+bool is_concerned(const StoreProblem& problem, std::string_view name) {
+  return std::find(problem.concerns.begin(), problem.concerns.end(), name) != problem.concerns.end() ||
+         std::any_of(problem.parts.begin(), problem.parts.end(), [&](const auto& part) {
+           return part.first.kind != Part::Kind::layer && part.second == name;
+         });
+}
+
+std::vector<LayerId> files_of(const MountRecord& mount) {
+  std::vector<LayerId> files{mount.mount_id};
+  if (mount.init_id) files.push_back(*mount.init_id);
+  return files;
+}
+
+Part part_of_mount(const std::string& name) {
+  return is_digest(name) ? Part{Part::Kind::container, name} : Part{Part::Kind::build_cache, ""};
+}
+
 std::string short_id(std::string_view id) { return std::string(id.substr(0, 12)); }
 
 std::string display_name(const ImageRecord& image) {

@@ -33,6 +33,8 @@ struct MountRecord {
   std::optional<LayerId> init_id;
   std::optional<Digest> parent;  ///< chain ID of the image's top layer
 };
+/// Its own layers.
+std::vector<LayerId> files_of(const MountRecord&);
 
 /// `image/<driver>/imagedb/content/sha256/<id>`, with its tags and digests from repositories.json.
 struct ImageRecord {
@@ -60,6 +62,9 @@ struct Part {
   auto operator<=>(const Part&) const = default;
 };
 
+/// Whose mount one of this name is: a container's, or one of BuildKit's.
+Part part_of_mount(const std::string& name);
+
 /// A part that is left behind.
 struct LeftPart {
   std::string name;            ///< as users call it
@@ -70,16 +75,25 @@ using LeftBehind = std::map<Part, LeftPart>;
 
 /// Something in the records that does not hold together.
 struct StoreProblem {
-  std::string what;                   ///< one line: which record, and what is wrong with it
-  std::vector<std::string> concerns;  ///< images (tag or short ID) and containers (name) that need it
+  std::string what;  ///< one line: which record, and what is wrong with it
+  /// Images (tag or short ID) and containers (name) that need it: the first kMostConcerned, and "and 7 more".
+  std::vector<std::string> concerns;
   /// It costs a container, a tagged image or one that the engine shows. False: the engine passes over it
   /// without a word to its user, and nothing is lost by going on.
   bool fatal = true;
   std::string fix = {};  ///< where nothing is damaged but drover cannot read it as it is: what to do about it
   /// With which parts left behind it is no problem any more, and their names: what is damaged, and what the
-  /// inventory lacks for it. None: no part by itself is to blame.
+  /// inventory lacks for it. None: no part by itself is to blame. Of several layers that a part lacks it is
+  /// named with one.
   std::map<Part, std::string> parts = {};
 };
+
+/// A damaged layer may be needed by all there is, and there may be as many such layers as their maker likes.
+constexpr std::size_t kMostConcerned = 20;
+/// "and 7 more" behind a list of names, where there are more than in it.
+void add_count_of_rest(std::vector<std::string>& names, std::size_t all);
+/// Whether a problem is one of what users call so, or of what is needed by it.
+bool is_concerned(const StoreProblem&, std::string_view name);
 
 /// What the engine loads from the records. Where no problem is fatal, all of it hangs together: each layer's
 /// parent, each image's layers and each container's writable layer are in here, and in the driver's home if
@@ -92,6 +106,9 @@ struct Inventory {
   std::map<std::string, ContainerRecord> containers;  ///< of this driver, by ID
   std::vector<ContainerRecord> foreign_containers;    ///< whose Driver is another one
   std::vector<StoreProblem> problems;
+  /// What is in the driver's home of parts that are not in here, since the engine does not load them, as far
+  /// as their records can be read. Another part may name it, too.
+  std::map<Part, std::vector<LayerId>> unloaded;
   LeftBehind left;  ///< what is not in here any more, since it is to be left behind (left_behind.hpp)
 };
 

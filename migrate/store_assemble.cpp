@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "drivers/sys/printable.hpp"
@@ -14,8 +15,16 @@ struct Fault {
   bool stops_engine = false;  ///< a cycle: dockerd 20.10 follows it until its memory ends
   bool visible = false;       ///< the engine shows one of those, or the user gave it a name
   enum class Rank { tagged, untagged, container };
-  std::set<std::pair<Rank, std::string>> concerns;
+  std::set<std::pair<Rank, std::string>> concerns;  ///< the first of them
+  std::size_t concerned = 0;                        ///< all of them
   std::map<Part, std::string> parts;
+
+  bool is_fatal() const { return visible || stops_engine; }
+  void concern(Rank rank, const std::string& name) {
+    if (!concerns.emplace(rank, name).second) return;
+    ++concerned;
+    if (concerns.size() > kMostConcerned) concerns.erase(std::prev(concerns.end()));
+  }
 };
 
 class Assembly {
@@ -47,6 +56,7 @@ class Assembly {
     report_mounts();
     report_containers();
     for (std::string& line : db_.leftovers) report({std::move(line)}, {}, false);
+    keep_unloaded();
     return std::move(inventory_);
   }
 
@@ -60,8 +70,8 @@ class Assembly {
   /// A layer has one fault: the first one found explains the others.
   void note(const Digest& chain_id, const std::string& what, bool stops_engine = false,
             const std::string& fix = {}) {
-    faults_.try_emplace(chain_id,
-                        Fault{"layer " + short_id(chain_id) + " " + what, fix, stops_engine, false, {}, {}});
+    faults_.try_emplace(
+        chain_id, Fault{"layer " + short_id(chain_id) + " " + what, fix, stops_engine, false, {}, 0, {}});
   }
 
   void note_damaged_layers() {
@@ -166,36 +176,53 @@ class Assembly {
                         [&](const Digest& id) { return unloadable_.contains(id); });
   }
 
-  void find_concerned() {
+  /// Calls `f` for each image and container, with the faults among the layers that it stands on, lowest
+  /// first. Who stands on which fault is not kept: it may be each on each.
+  template <class F>
+  void for_each_user(F f) {
+    auto faults_in = [&](const auto& chain) {
+      std::vector<Fault*> found;
+      for (const Digest& chain_id : chain)
+        if (auto fault = faults_.find(chain_id); fault != faults_.end()) found.push_back(&fault->second);
+      return found;
+    };
     for (const auto& [id, image] : images_.images) {
       const std::vector<Digest>& chain = images_.chains.at(id);
-      bool visible = !image.references.empty() || loads(chain);
-      for (const Digest& chain_id : chain)
-        if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
-          fault->second.concerns.emplace(
-              image.references.empty() ? Fault::Rank::untagged : Fault::Rank::tagged, display_name(image));
-          fault->second.parts.emplace(Part{Part::Kind::image, id}, display_name(image));
-          fault->second.visible |= visible;
-        }
+      bool tagged = !image.references.empty();
+      f(Part{Part::Kind::image, id}, display_name(image),
+        tagged ? Fault::Rank::tagged : Fault::Rank::untagged, tagged || loads(chain), faults_in(chain));
     }
-    for (const auto& [id, container] : inventory_.containers) {
-      auto mount = db_.mounts.find(id);
-      if (mount == db_.mounts.end()) continue;
-      for (const Digest& chain_id : ancestry(mount->second.parent))
-        if (auto fault = faults_.find(chain_id); fault != faults_.end()) {
-          fault->second.concerns.emplace(Fault::Rank::container, display_name(container));
-          fault->second.parts.emplace(Part{Part::Kind::container, id}, display_name(container));
-          fault->second.visible = true;
-        }
-    }
+    for (const auto& [id, container] : inventory_.containers)
+      if (auto mount = db_.mounts.find(id); mount != db_.mounts.end()) {
+        std::vector<Digest> chain = ancestry(mount->second.parent);
+        std::reverse(chain.begin(), chain.end());
+        f(Part{Part::Kind::container, id}, display_name(container), Fault::Rank::container, true,
+          faults_in(chain));
+      }
+  }
+
+  void find_concerned() {
+    for_each_user([](const Part&, const std::string& name, Fault::Rank rank, bool visible,
+                     const std::vector<Fault*>& faults) {
+      for (Fault* fault : faults) {
+        fault->concern(rank, name);
+        fault->visible |= visible;
+      }
+    });
+    for_each_user([](const Part& part, const std::string& name, Fault::Rank, bool,
+                     const std::vector<Fault*>& faults) {
+      auto fatal = std::find_if(faults.begin(), faults.end(), [](Fault* fault) { return fault->is_fatal(); });
+      if (!faults.empty()) (fatal == faults.end() ? faults.front() : *fatal)->parts.emplace(part, name);
+    });
   }
 
   void report_layers() {
     std::vector<Digest> unneeded;
     for (auto& [chain_id, fault] : faults_) {
-      bool fatal = fault.visible || fault.stops_engine;
+      bool fatal = fault.is_fatal();
       std::vector<std::string> concerns;
       for (const auto& [rank, name] : fault.concerns) concerns.push_back(name);
+      add_count_of_rest(concerns, fault.concerned);
       report({fault.what, fault.fix}, std::move(concerns), fatal, std::move(fault.parts));
       if (!fatal) unneeded.push_back(chain_id);
     }
@@ -210,6 +237,9 @@ class Assembly {
       for (const std::string& reference : found->second) names.push_back(printable(reference));
     for (const auto& [id, container] : inventory_.containers)
       if (container.image == image) names.push_back(display_name(container));
+    std::size_t all = names.size();
+    names.resize(std::min(all, kMostConcerned));
+    add_count_of_rest(names, all);
     return names;
   }
 
@@ -306,6 +336,21 @@ class Assembly {
             {"container " + display_name(container) +
              " has no hostconfig.json: the engine starts it with default settings, without its volumes say"},
             {display_name(container)}, false);
+  }
+
+  /// What was taken out of the inventory, or never came in.
+  void keep_unloaded() {
+    auto keep = [&](const Part& part, const std::vector<LayerId>& files) {
+      auto& known = inventory_.unloaded[part];
+      known.insert(known.end(), files.begin(), files.end());
+    };
+    for (const auto& [chain_id, files] : db_.files_of_damaged_layers)
+      keep({Part::Kind::layer, chain_id}, files);
+    for (const auto& [chain_id, layer] : db_.layers)
+      if (!inventory_.layers.contains(chain_id)) keep({Part::Kind::layer, chain_id}, {layer.cache_id});
+    for (const auto& [name, files] : db_.files_of_damaged_mounts) keep(part_of_mount(name), files);
+    for (const auto& [name, mount] : db_.mounts)
+      if (!inventory_.mounts.contains(name)) keep(part_of_mount(name), files_of(mount));
   }
 
   LayerDb db_;

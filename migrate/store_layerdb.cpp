@@ -66,13 +66,30 @@ MountRecord read_mount(const Dir& dir, const std::string& name) {
   return mount;
 }
 
+/// What these files of a damaged record name.
+std::vector<LayerId> readable_ids(const Dir& dir, std::initializer_list<const char*> names) {
+  std::vector<LayerId> ids;
+  for (const char* name : names) {
+    try {
+      RecordFile file = read_word(dir, name);
+      if (file.text && is_layer_id(*file.text)) ids.push_back(std::move(*file.text));
+    } catch (const Error& e) {
+      if (!is_damage(e)) throw;
+    }
+  }
+  return ids;
+}
+
 /// Calls `read` for each subdirectory; an Error of it is the reason why that record is damaged, unless it
 /// says nothing about the record: then it goes on up.
 template <class Records, class Read>
-void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
+void read_all(const Dir& dir, Records& records, Reasons& damaged,
+              std::map<std::string, std::vector<LayerId>>& files_of_damaged,
+              std::initializer_list<const char*> names_of_ids, Read read) {
   for (const DirEntry& entry : dir.list()) {
+    std::optional<Dir> sub;
     try {
-      auto sub = dir.try_sub(entry.name);
+      sub = dir.try_sub(entry.name);
       if (auto link = sub || !is_layer_id(entry.name) ? std::nullopt : find_symlink(dir, entry.name))
         damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
       if (!sub) continue;
@@ -80,6 +97,7 @@ void read_all(const Dir& dir, Records& records, Reasons& damaged, Read read) {
     } catch (const Error& e) {
       if (!is_damage(e)) throw;
       damaged.emplace(entry.name, Reason{e.what(), e.hint()});
+      if (sub) files_of_damaged.emplace(entry.name, readable_ids(*sub, names_of_ids));
     }
   }
 }
@@ -91,14 +109,16 @@ LayerDb read_layerdb(const Dir& store) {
   auto layerdb = records_dir(store, "layerdb");
   if (!layerdb) return db;
   if (auto layers = records_dir(*layerdb, "sha256"))
-    read_all(*layers, db.layers, db.damaged_layers, [&](const Dir& dir, const std::string& name) {
-      if (is_digest(name)) return std::optional(read_layer(dir, name));
-      // "<chain ID>-<number>-removing": the engine was deleting this layer.
-      db.leftovers.push_back("`" + printable(name) + "` in layerdb is no layer: the engine passes over it");
-      return std::optional<LayerRecord>();
-    });
+    read_all(*layers, db.layers, db.damaged_layers, db.files_of_damaged_layers, {"cache-id"},
+             [&](const Dir& dir, const std::string& name) {
+               if (is_digest(name)) return std::optional(read_layer(dir, name));
+               // "<chain ID>-<number>-removing": the engine was deleting this layer.
+               db.leftovers.push_back("`" + printable(name) +
+                                      "` in layerdb is no layer: the engine passes over it");
+               return std::optional<LayerRecord>();
+             });
   if (auto mounts = records_dir(*layerdb, "mounts"))
-    read_all(*mounts, db.mounts, db.damaged_mounts,
+    read_all(*mounts, db.mounts, db.damaged_mounts, db.files_of_damaged_mounts, {"mount-id", "init-id"},
              [](const Dir& dir, const std::string& name) { return std::optional(read_mount(dir, name)); });
   if (auto unfinished = layerdb->try_sub("tmp"))
     for (const DirEntry& entry : unfinished->list())

@@ -24,6 +24,8 @@ struct LayerDb {
   Reasons damaged_layers;
   std::map<std::string, MountRecord> mounts;
   Reasons damaged_mounts;
+  /// What damaged records name in the driver's home, as far as that can be read.
+  std::map<std::string, std::vector<LayerId>> files_of_damaged_layers, files_of_damaged_mounts;
   std::vector<std::string> leftovers;  ///< what the engine passes over, one line each
 };
 LayerDb read_layerdb(const Dir& store);

@@ -86,21 +86,24 @@ LayerFacts look_at_layer(const Dir& data_root, const Driver& source, const Layer
 
 }  // namespace
 
-LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor) {
+LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor,
+                        const std::function<bool(const std::string& path)>& leave_out) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   LayerFacts facts;
   std::set<std::uint64_t> linked;
   struct Level {
     TrailDir dir;
     std::vector<DirEntry> entries;
+    std::size_t path;  ///< how much of the walk's path is this directory's
     void let_go(const Level&) { dir.let_go(); }
     void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
   Trail<Level> levels;
+  std::string path;
   auto enter = [&](std::string_view name, Dir dir) {
     auto entries = dir.list();
     if (visitor) visitor->enter(name, dir, entries);
-    levels.push({TrailDir(std::move(dir)), std::move(entries)});
+    levels.push({TrailDir(std::move(dir)), std::move(entries), path.size()});
   };
   facts.bytes += static_cast<std::uint64_t>(root.stat().st_blocks) * kBlock;
   enter("", root.clone());
@@ -113,6 +116,10 @@ LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor) {
     }
     std::string name = std::move(levels.back().entries.back().name);
     levels.back().entries.pop_back();
+    path.resize(levels.back().path);
+    if (!path.empty()) path += '/';
+    path += name;
+    if (leave_out && leave_out(path)) continue;
     const Dir& dir = *levels.back().dir;
     auto st = look_at(dir, name);
     if (!st) continue;  // gone since: an engine is at work
@@ -130,11 +137,15 @@ LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor) {
 
 std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inventory) {
   std::map<LayerId, std::vector<std::string>> dependents;
+  std::map<LayerId, std::size_t> counts;
+  auto add = [&](const LayerId& id, const std::string& whom) {
+    if (++counts[id] <= kMostConcerned) dependents[id].push_back(whom);
+  };
   auto add_chain = [&](std::optional<Digest> chain, const std::string& whom) {
     for (auto at = chain; at;) {
       auto layer = inventory.layers.find(*at);
       if (layer == inventory.layers.end()) break;
-      dependents[layer->second.cache_id].push_back(whom);
+      add(layer->second.cache_id, whom);
       at = layer->second.parent;
     }
   };
@@ -143,10 +154,10 @@ std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory& inv
     auto mount = inventory.mounts.find(id);
     if (mount == inventory.mounts.end()) continue;
     std::string whom = display_name(container);
-    dependents[mount->second.mount_id].push_back(whom);
-    if (mount->second.init_id) dependents[*mount->second.init_id].push_back(whom);
+    for (const LayerId& own : files_of(mount->second)) add(own, whom);
     add_chain(mount->second.parent, whom);
   }
+  for (auto& [id, names] : dependents) add_count_of_rest(names, counts.at(id));
   return dependents;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <sys/stat.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,7 +27,8 @@ struct Survey {
 Survey survey_layers(const Dir& data_root, const Inventory& inventory, const Driver& source, unsigned threads,
                      std::optional<Marks> renamed_to = std::nullopt);
 
-/// The images ("app:1") and containers that stand on each layer, by cache ID, mount ID or init ID.
+/// The images ("app:1") and containers that stand on each layer, by cache ID, mount ID or init ID; the first
+/// of them, as in StoreProblem.
 std::map<LayerId, std::vector<std::string>> find_dependents(const Inventory&);
 
 /// Looks on while a tree is measured.
@@ -41,7 +43,9 @@ class TreeVisitor {
   virtual void leave() = 0;
 };
 
-/// Disk space of everything below a folder, each inode once, and how many inodes.
-LayerFacts measure_tree(const Dir&, TreeVisitor* = nullptr);
+/// Disk space of everything below a folder, each inode once, and how many inodes. What `leave_out` says yes
+/// to (paths from the folder: "a/b") is not looked at.
+LayerFacts measure_tree(const Dir&, TreeVisitor* = nullptr,
+                        const std::function<bool(const std::string& path)>& leave_out = {});
 
 }  // namespace drover

@@ -254,7 +254,8 @@ void Switch::settle_target() {
 void Switch::claim_layers(Driver& home) {
   if (!home.layers_outside()) return;
   std::set<LayerId> own = Journal::read(folder_.dir()).finished_layers;
-  if (auto left = read_left_behind(folder_.dir()))
+  // Of what was left behind the target has none: one of its name would be another data root's.
+  if (auto left = home.kind() == folder_.record().from ? read_left_behind(folder_.dir()) : std::nullopt)
     for (const auto& [part, what] : *left) own.insert(what.files.begin(), what.files.end());
   Inventory there = read_inventory(root_, home.kind(), nullptr);
   for (const auto& [chain, layer] : there.layers) own.insert(layer.cache_id);

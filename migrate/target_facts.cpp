@@ -2,6 +2,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/size_text.hpp"
+#include "migrate/left_out.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/survey.hpp"
 
@@ -10,16 +11,18 @@ namespace drover {
 namespace {
 
 /// Of a migration within a root; `root` is where that is.
-void measure_records(TargetFacts& facts, const Dir& root, DriverKind from) {
-  LayerFacts records = measure_tree(root.sub("image").sub(driver_name(from)));
-  facts.record_bytes = records.bytes;
-  facts.record_inodes = records.entries;
-  for (const char* copied : {kContainers, kBuildRecords})
-    if (auto folder = root.try_sub(copied)) {
-      LayerFacts own = measure_tree(*folder);
-      facts.record_bytes += own.bytes;
-      facts.record_inodes += own.entries;
-    }
+void measure_records(TargetFacts& facts, const Dir& root, const Inventory& inventory) {
+  auto add = [&](const std::optional<Dir>& folder, const std::set<std::string>& left_out) {
+    if (!folder) return;
+    LayerFacts own =
+        measure_tree(*folder, nullptr, [&](const std::string& path) { return left_out.contains(path); });
+    facts.record_bytes += own.bytes;
+    facts.record_inodes += own.entries;
+  };
+  Dir records = root.sub(kImage).sub(driver_name(inventory.driver));
+  add(records.clone(), left_out_of_image(records, inventory));
+  add(root.try_sub(kContainers), left_out_of_containers(inventory.left));
+  if (!inventory.left.contains({Part::Kind::build_cache, ""})) add(root.try_sub(kBuildRecords), {});
 }
 
 }  // namespace
@@ -45,7 +48,7 @@ TargetFacts facts_of_home(const Driver& target, const Driver& source, const std:
 
 TargetFacts look_at_target(const std::string& root, const BackingFilesystem& backing, DriverKind to,
                            const HomeSettings& settings, const Driver& source, const Dir& dir,
-                           const RootRest* rest) {
+                           const Inventory& inventory, const RootRest* rest) {
   auto target = driver_entry(to).open(root + "/" + std::string(driver_name(to)), settings);
   TargetFacts facts = facts_of_home(*target, source, root, backing);
   if (rest) {
@@ -54,7 +57,7 @@ TargetFacts look_at_target(const std::string& root, const BackingFilesystem& bac
     facts.links = false;  // not even on one filesystem: nothing of the old root is touched
     facts.shared_trees = true;
   } else {
-    measure_records(facts, dir, source.kind());
+    measure_records(facts, dir, inventory);
   }
   // The records are copied on the data root's filesystem wherever the layers go.
   if (target->space() && backing.free_bytes < facts.record_bytes)

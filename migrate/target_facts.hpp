@@ -14,9 +14,10 @@ TargetFacts facts_of_home(const Driver& target, const Driver& source, const std:
                           const BackingFilesystem& backing);
 
 /// What the place where the target's home will be can do, for the plan. `root` is the data root that it will
-/// be in, `backing` that one's filesystem, `dir` the one that the records are in now; `rest` is what else
-/// goes along, where the two are not the same. Throws Error if the records alone have no room.
+/// be in, `backing` that one's filesystem, `dir` the one that the records of the inventory are in now; `rest`
+/// is what else goes along, where the two are not the same. Throws Error if the records alone have no room.
 TargetFacts look_at_target(const std::string& root, const BackingFilesystem& backing, DriverKind to,
-                           const HomeSettings&, const Driver& source, const Dir& dir, const RootRest* rest);
+                           const HomeSettings&, const Driver& source, const Dir& dir, const Inventory&,
+                           const RootRest* rest);
 
 }  // namespace drover

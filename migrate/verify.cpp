@@ -24,8 +24,7 @@ struct Scope {
 constexpr std::size_t kShortestPrefix = 4;
 
 bool concerns(const StoreProblem& problem, const std::string& name) {
-  return std::any_of(problem.concerns.begin(), problem.concerns.end(),
-                     [&](const std::string& whom) { return whom == name || whom == name + ":latest"; });
+  return is_concerned(problem, name) || is_concerned(problem, name + ":latest");
 }
 
 class ScopeFinder {

@@ -60,14 +60,11 @@ void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor
     }, st_b{};
     std::optional<ViewDir> below_a, below_b;
     bool descend = false;
-    if (a) {
-      ++level.first->next;
-      st_a = level.first->dir.holder(*a).stat(a->name);
-    }
-    if (b) {
-      ++level.second->next;
-      st_b = level.second->dir.holder(*b).stat(b->name);
-    }
+    if (a) ++level.first->next;
+    if (b) ++level.second->next;
+    if (visitor.passes_over(path)) continue;
+    if (a) st_a = level.first->dir.holder(*a).stat(a->name);
+    if (b) st_b = level.second->dir.holder(*b).stat(b->name);
     if (a && b)
       descend = visitor.both({level.first->dir, *a, st_a}, {level.second->dir, *b, st_b}, path);
     else if (a)

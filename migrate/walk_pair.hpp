@@ -25,6 +25,8 @@ class PairVisitor {
   /// Only one has it. Answer: descend, if it is a directory?
   virtual bool only_first(const PairEntry&, const std::string& path) = 0;
   virtual bool only_second(const PairEntry&, const std::string& path) = 0;
+  /// Is this name, on both sides, not to be looked at at all? It may be one that cannot be.
+  virtual bool passes_over(const std::string& /*path*/) { return false; }
   /// The end of a directory that was descended into, the root included.
   virtual void leave() {}
 };

@@ -54,16 +54,9 @@ void require_nothing_left_behind(const MigrationFolder& folder, bool discard) {
             folder.dir().path_of(kLeftBehindFile) + "`, is missing or damaged",
         "what is not in the new setup is in the old one alone: `drover rollback` goes back to it");
   if (left->empty() || discard) return;
-  constexpr std::size_t kMost = 10;
-  std::string names;
-  std::size_t count = 0;
-  for (const auto& [part, what] : *left)
-    if (part.kind != Part::Kind::layer && count++ < kMost)
-      names += (names.empty() ? "" : ", ") + describe(part, what);
-  if (count > kMost) names += " and " + std::to_string(count - kMost) + " more";
-  if (names.empty()) names = std::to_string(left->size()) + " layers";
-  throw Error("nothing was deleted: what the migration has left behind is in the old data alone: " + names,
-              "to delete that, too: drover commit --discard-left-behind; `drover rollback` goes back to it");
+  throw Error(
+      "nothing was deleted: what the migration has left behind is in the old data alone: " + names_of(*left),
+      "to delete that, too: drover commit --discard-left-behind; `drover rollback` goes back to it");
 }
 
 }  // namespace

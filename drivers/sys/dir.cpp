@@ -114,12 +114,21 @@ std::optional<Dir> Dir::try_sub(std::string_view name) const {
 }
 
 Dir Dir::walk(std::string_view relative) const {
+  auto there = try_walk(relative);
+  if (!there) fail("open", *this, relative);
+  return std::move(*there);
+}
+
+std::optional<Dir> Dir::try_walk(std::string_view relative) const {
   Dir at = clone();
   for (std::string_view rest = relative; !rest.empty();) {
     std::string chunk(take_chunk(rest));
     if (chunk.empty()) break;
     Fd fd(open_beneath(at.fd(), chunk.c_str(), O_RDONLY | O_DIRECTORY, 0, kBeneath));
-    if (!fd) fail("open", *this, relative);
+    if (!fd) {
+      if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
+      fail("open", *this, relative);
+    }
     at = Dir(std::move(fd), at.path_of(chunk));
   }
   return at;

@@ -51,6 +51,8 @@ class Dir {
   std::optional<Dir> try_sub(std::string_view name) const;
   /// A directory below, by a relative path of any length, without following any symlink.
   Dir walk(std::string_view relative) const;
+  /// Nothing where it is absent, or something on the way is no directory: a symlink, say.
+  std::optional<Dir> try_walk(std::string_view relative) const;
   /// As walk, making each missing directory with `mode`.
   Dir make_path(std::string_view relative, mode_t mode) const;
 

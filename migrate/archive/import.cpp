@@ -14,6 +14,7 @@
 #include "migrate/archive/import_place.hpp"
 #include "migrate/archive/import_plan.hpp"
 #include "migrate/archive/import_record.hpp"
+#include "migrate/archive/import_unused.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/receive.hpp"
@@ -92,6 +93,7 @@ class Import {
       if (!settled.skipped.contains(id)) rewrite_container(id, settled);
     ImportRecord record = plan_import(site_, read_incoming(), there, settled);
     record.summary.notes.insert(record.summary.notes.begin(), notes.begin(), notes.end());
+    record.unreadable_before = unreadable_names(site_.dir, site_.kind);
     return record;
   }
 

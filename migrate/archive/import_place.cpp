@@ -20,7 +20,8 @@ namespace drover {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+// Sorted keys, as the engine writes them; any number of tags.
+using TagsJson = nlohmann::json;
 
 constexpr const char* kRepositories = "repositories.json";
 
@@ -70,14 +71,13 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
   bool sets_any =
       std::any_of(tags.begin(), tags.end(), [](const auto& tag) { return tag.second.has_value(); });
   if (!text && !sets_any) return;
-  Json json{{"Repositories", Json::object()}};
+  TagsJson json{{"Repositories", TagsJson::object()}};
   if (text)
-    json =
-        with_context("`" + records.path_of(kRepositories) + "`", [&] { return parse_ordered_json(*text); });
+    json = with_context("`" + records.path_of(kRepositories) + "`", [&] { return store::parse_json(*text); });
   if (!json.is_object()) throw Error("`" + records.path_of(kRepositories) + "` is damaged");
-  Json& repositories = json["Repositories"];
-  if (repositories.is_null()) repositories = Json::object();
-  Json before = repositories;
+  TagsJson& repositories = json["Repositories"];
+  if (repositories.is_null()) repositories = TagsJson::object();
+  TagsJson before = repositories;
   for (const auto& [reference, id] : tags) {
     std::string name = repository_of(reference);
     if (id) {
@@ -88,7 +88,7 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
     }
   }
   if (repositories == before && text) return;
-  records.write_atomic(kRepositories, json.dump(-1, ' ', false, Json::error_handler_t::replace), 0600,
+  records.write_atomic(kRepositories, json.dump(-1, ' ', false, TagsJson::error_handler_t::replace), 0600,
                        ::geteuid(), ::getegid());
 }
 
@@ -99,24 +99,11 @@ std::map<std::string, Digest> tags_in(const Dir& records) {
   return tags;
 }
 
+}  // namespace
+
 bool was_moved(const Dir& root, const Dir& folder, const std::pair<std::string, std::string>& move) {
   return !is_there(folder, move.first) && is_there(root, move.second);
 }
-
-/// The names below one of the folders of records that were moved in.
-std::set<std::string> moved_names(const Dir& root, const Dir& folder, const ImportRecord& record,
-                                  const std::string& below) {
-  std::set<std::string> names;
-  for (const auto& move : record.moves)
-    if (!was_moved(root, folder, move)) {
-      continue;
-    } else if (auto [parent, name] = split_path(move.second); parent.ends_with(below)) {
-      names.insert(name);
-    }
-  return names;
-}
-
-}  // namespace
 
 LiveHome::LiveHome(const DataRoot& root, const MigrationRecord& record)
     : driver_(driver_entry(record.to).open(root.path + "/" + std::string(driver_name(record.to)),
@@ -202,39 +189,6 @@ void place_import(const Dir& root, const MigrationFolder& folder, ImportRecord& 
 
 void remove_replaced(LiveHome& home, const ImportRecord& record) {
   for (const LayerId& id : record.replaced_layers) home.driver().remove(id);
-}
-
-void require_unused(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {
-  auto layers = moved_names(root, folder.dir(), record, "layerdb/sha256"),
-       mounts = moved_names(root, folder.dir(), record, "layerdb/mounts"),
-       images = moved_names(root, folder.dir(), record, "imagedb/content/sha256");
-  Inventory there = read_inventory(root, folder.record().to, nullptr);
-  std::string user;
-  for (const auto& [id, layer] : there.layers)
-    if (layer.parent && layers.contains(*layer.parent) && !layers.contains(id))
-      user = "layer " + short_id(id);
-  for (const auto& [name, mount] : there.mounts)
-    if (mount.parent && layers.contains(*mount.parent) && !mounts.contains(name))
-      user = "container " + short_id(name);
-  for (const auto& [id, image] : there.images)
-    if (image.top && layers.contains(*image.top) && !images.contains(id))
-      user = "image " + display_name(image);
-  // What was replaced comes back under the name that it had.
-  std::set<std::string> back;
-  if (auto kept = folder.dir().try_sub("kept"))
-    for (const auto& [id, container] : store::read_containers(*kept).containers)
-      back.insert(container.record.name);
-  for (const auto& [id, container] : there.containers)
-    if (back.contains(container.name) && !moved_names(root, folder.dir(), record, "containers").contains(id))
-      throw Error("container " + display_name(container) +
-                      " has the name of one that was replaced and is to come back",
-                  "remove or rename it with the engine, then `drover rollback`");
-  if (!user.empty())
-    throw Error(
-        user + " stands on what was imported, and was made since",
-        folder.state() == MigrationState::rolling_back
-            ? "remove it with the engine, then `drover rollback`"
-            : "`drover import --resume` finishes the import; then remove what is not wanted with the engine");
 }
 
 void take_back_import(const Dir& root, const MigrationFolder& folder, const ImportRecord& record) {

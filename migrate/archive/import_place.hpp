@@ -33,9 +33,8 @@ void require_names_free(const Dir& data_root, const MigrationFolder&, const Impo
 void place_import(const Dir& data_root, const MigrationFolder&, ImportRecord&);
 /// Removes the layers of containers that were replaced.
 void remove_replaced(LiveHome&, const ImportRecord&);
-/// Throws Error if something was made since that stands on what was placed. To be asked before it is taken
-/// back.
-void require_unused(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
+/// Whether one of the record's renames was done: what is to move is not in the folder any more.
+bool was_moved(const Dir& data_root, const Dir& folder, const std::pair<std::string, std::string>& move);
 /// The reverse of place_import, whatever of it was done; idempotent.
 void take_back_import(const Dir& data_root, const MigrationFolder&, const ImportRecord&);
 

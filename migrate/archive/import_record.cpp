@@ -117,6 +117,7 @@ void write_import_record(const Dir& folder, const ImportRecord& record) {
             {"tags", record.tags},
             {"old_tags", record.old_tags},
             {"made_dirs", record.made_dirs},
+            {"unreadable_before", record.unreadable_before},
             {"summary", import_summary_json(record.summary)}};
   std::string text = json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   if (text.size() > kLimit)
@@ -157,6 +158,9 @@ ImportRecord require_import_record(const Dir& folder) {
   record.old_tags = tags_of(at(json, "old_tags"));
   if (!at(json, "made_dirs").is_array()) damaged();
   for (const Json& item : at(json, "made_dirs")) record.made_dirs.push_back(path_of(item));
+  if (json.contains("unreadable_before"))  // an import that began with an older drover has none
+    for (std::string& name : texts_of(at(json, "unreadable_before")))
+      record.unreadable_before.insert(std::move(name));
   record.summary = summary_of(at(json, "summary"));
   return record;
 }

@@ -38,6 +38,9 @@ struct ImportRecord {
   std::map<std::string, Digest> tags;      ///< that are set
   std::map<std::string, Digest> old_tags;  ///< what they were; those that are not in here were not there
   std::vector<std::string> made_dirs;      ///< folders of the data root that were not there, parents first
+  /// Records that could not be read when the import began (unreadable_names()): whatever they are, they do
+  /// not stand on what it brings.
+  std::set<std::string> unreadable_before;
   ImportSummary summary;
 };
 

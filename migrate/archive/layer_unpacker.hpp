@@ -3,9 +3,11 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "drivers/entry_placer.hpp"
+#include "drivers/sys/trail.hpp"
 #include "drivers/view.hpp"
 #include "migrate/archive/room_guard.hpp"
 #include "migrate/archive/tar_reader.hpp"
@@ -33,9 +35,38 @@ class LayerUnpacker {
     struct stat st;
     std::vector<Xattr> xattrs;
   };
+  /// A directory on the way to where the last entry went.
+  struct Level {
+    TrailDir dir;
+    std::size_t path = 0;                         ///< how much of way_path_ is its own
+    std::optional<ViewDir> below = std::nullopt;  ///< what the layers below show there, if that was asked for
+    bool knows_below = false;
+
+    void forget_below() {
+      below.reset();
+      knows_below = false;
+    }
+    void let_go(const Level& next) {
+      dir.let_go();
+      if (below && next.below)
+        below->let_go(*next.below);
+      else
+        forget_below();
+    }
+    void reach_from(const Level& next) {
+      dir.reach_from(next.dir);
+      if (below && next.below)
+        below->reach_from(*next.below);
+      else
+        forget_below();
+    }
+  };
   static bool is_whiteout(const struct stat&);
   const Dir& folder(const std::string& path);
-  Dir make_folder_in(const Dir& above, const std::string& name, const std::string& path);
+  std::size_t go_back_towards(const std::string& path);
+  void go_on(Dir dir, std::string_view name, Level level);
+  std::optional<ViewDir> below_at(std::string_view path) const;
+  void make_folder(const std::string& name);
   const Dir* existing_folder(const std::string& path);
   void put(const TarMember&, const std::string& path, TarReader&);
   void put_directory(const TarMember&, const std::string& path);
@@ -53,7 +84,11 @@ class LayerUnpacker {
   EntryPlacer copies_;  ///< of what the layers below have
   void note_directory(const std::string& path, Attributes attributes);
   std::map<std::string, Attributes> directories_;
-  std::size_t noted_bytes_ = 0;          ///< of the paths in it
+  std::size_t noted_bytes_ = 0;  ///< of the paths in it
+  // The next entry's folder mostly is near: a walk from the root for each would take as much time as the
+  // square of the depth.
+  ViewTrail<Level> way_;
+  std::string way_path_;                 ///< of its last directory, without symlinks
   std::string folder_path_, real_path_;  ///< as it was asked for; without symlinks
   std::optional<Dir> folder_;            ///< the last one that was asked for
   bool opaque_root_ = false;

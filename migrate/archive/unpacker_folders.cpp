@@ -7,7 +7,6 @@
 #include "drivers/attributes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
-#include "drivers/sys/trail.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
 
@@ -28,6 +27,12 @@ struct stat plain_directory() {
   return member.as_stat();
 }
 
+std::optional<ViewDir> directory_in(const ViewDir& at, const std::string& name) {
+  auto entry = name.size() > NAME_MAX ? std::nullopt : at.find(name);
+  if (!entry || !S_ISDIR(at.holder(*entry).stat(name).st_mode)) return std::nullopt;
+  return at.sub(*entry);
+}
+
 }  // namespace
 
 bool LayerUnpacker::is_whiteout(const struct stat& st) {
@@ -36,40 +41,50 @@ bool LayerUnpacker::is_whiteout(const struct stat& st) {
 
 /// What the layers below show under this path.
 std::optional<std::pair<ViewDir, ViewEntry>> LayerUnpacker::in_parent(const std::string& path) const {
-  if (!parent_) return std::nullopt;
-  ViewDir at = parent_->root();
-  for (std::string rest = path;;) {
-    std::size_t cut = std::min(rest.find('/'), rest.size());
-    std::string name = rest.substr(0, cut);
-    auto entry = name.size() > NAME_MAX ? std::nullopt : at.find(name);
-    if (!entry) return std::nullopt;
-    rest.erase(0, std::min(cut + 1, rest.size()));
-    if (rest.empty()) return std::make_pair(std::move(at), std::move(*entry));
-    if (!S_ISDIR(at.holder(*entry).stat(name).st_mode)) return std::nullopt;
-    at = at.sub(*entry);
-  }
+  auto [above, name] = split_path(path);
+  auto at = name.size() > NAME_MAX ? std::nullopt : below_at(above);
+  auto entry = at ? at->find(name) : std::nullopt;
+  if (!entry) return std::nullopt;
+  return std::make_pair(std::move(*at), std::move(*entry));
 }
 
-/// A directory that the tar has not named yet: as the layers below have it.
-Dir LayerUnpacker::make_folder_in(const Dir& above, const std::string& name, const std::string& path) {
+/// The directory that the layers below show there.
+std::optional<ViewDir> LayerUnpacker::below_at(std::string_view path) const {
+  if (!parent_) return std::nullopt;
+  std::optional<ViewDir> at = parent_->root();
+  while (at && !path.empty()) {
+    std::size_t cut = std::min(path.find('/'), path.size());
+    at = directory_in(*at, std::string(path.substr(0, cut)));
+    path.remove_prefix(std::min(cut + 1, path.size()));
+  }
+  return at;
+}
+
+/// A directory at the end of the way that the tar has not named yet: as the layers below have it.
+void LayerUnpacker::make_folder(const std::string& name) {
+  Level& above = way_.back();
+  std::string path = joined_path(way_path_, name);
   bool hides = false;
-  if (auto st = above.try_stat(name)) {
+  if (auto st = above.dir->try_stat(name)) {
     if (!is_whiteout(*st))
       throw Error("`" + printable(path) + "` is not a directory, but something is to be in it");
     hides = true;
-    above.unlink(name);
+    above.dir->unlink(name);
   }
-  above.make_dir(name, 0700);
-  Dir made = above.sub(name);
+  above.dir->make_dir(name, 0700);
+  Dir made = above.dir->sub(name);
   if (hides) make_opaque(kFolderMarks, made);
+  if (!above.knows_below) above.below = below_at(way_path_);
+  above.knows_below = true;
+  Level level;
+  if (above.below) level.below = directory_in(*above.below, name);
+  level.knows_below = true;
   Attributes attributes{plain_directory(), {}};
-  if (auto below = hides ? std::nullopt : in_parent(path)) {
-    const Dir& holder = below->first.holder(below->second);
-    struct stat st = holder.stat(name);
-    if (S_ISDIR(st.st_mode)) attributes = {st, content_xattrs(holder, name, kFolderMarks, kFolderMarks)};
-  }
-  note_directory(path, std::move(attributes));
-  return made;
+  if (level.below && !hides)
+    attributes = {level.below->top().stat(),
+                  content_xattrs(level.below->top(), "", kFolderMarks, kFolderMarks)};
+  go_on(std::move(made), name, std::move(level));
+  note_directory(way_path_, std::move(attributes));
 }
 
 /// A directory's attributes are set at the end, once all that is inside is there.
@@ -81,44 +96,63 @@ void LayerUnpacker::note_directory(const std::string& path, Attributes attribute
                 "`: one layer may not have so many or so deep directories");
 }
 
+void LayerUnpacker::go_on(Dir dir, std::string_view name, Level level) {
+  if (!way_path_.empty()) way_path_ += '/';
+  way_path_ += name;
+  level.dir = TrailDir(std::move(dir));
+  level.path = way_path_.size();
+  way_.push(std::move(level));
+}
+
+/// Keeps of the way what leads to this path, too. Gives back how much of the path that is.
+std::size_t LayerUnpacker::go_back_towards(const std::string& path) {
+  // What was removed since has no way back; nothing above it can be gone without it.
+  if (!way_.empty() && way_.back().dir->stat().st_nlink == 0) way_.clear();
+  if (way_.empty()) {
+    way_path_.clear();
+    Level top;
+    top.dir = TrailDir(root_.clone());
+    way_.push(std::move(top));
+  }
+  std::size_t alike = static_cast<std::size_t>(
+      std::mismatch(path.begin(), path.end(), way_path_.begin(), way_path_.end()).first - path.begin());
+  auto leads_there = [&](std::size_t end) {
+    return end == 0 || (end <= alike && (end == path.size() || path[end] == '/'));
+  };
+  while (!leads_there(way_.back().path)) way_.pop();
+  way_path_.resize(way_.back().path);
+  return std::min(way_path_.empty() ? 0 : way_path_.size() + 1, path.size());
+}
+
 /// The directory at this path, made with all above it where it is not there. A symlink on the way leads where
 /// it does inside of the layer, as for the engine.
 const Dir& LayerUnpacker::folder(const std::string& path) {
   if (folder_ && folder_path_ == path) return *folder_;
-  struct Level {
-    TrailDir dir;
-    std::size_t path;  // how much of `here` is its own
-    void let_go(const Level&) { dir.let_go(); }
-    void reach_from(const Level& below) { dir.reach_from(below.dir); }
-  };
   if (path.empty()) {
     folder_.reset();
     real_path_.clear();
     return root_;
   }
-  Trail<Level> at;
-  std::string here, rest = path;
-  at.push({TrailDir(root_.clone()), 0});
-  // Where a symlink's target ends what the tar itself names goes on: only that is made.
-  std::size_t left_of_tar = rest.size();
-  auto go_to_root = [&] {
-    while (at.size() > 1) at.pop();
-    here.clear();
+  auto go_up = [&] {
+    if (way_.size() > 1) way_.pop();
+    way_path_.resize(way_.back().path);
   };
-  for (int symlinks = 0; !rest.empty();) {
-    std::size_t cut = std::min(rest.find('/'), rest.size());
-    std::string name = rest.substr(0, cut);
-    rest.erase(0, std::min(cut + 1, rest.size()));
-    bool of_symlink = rest.size() >= left_of_tar;
-    if (!of_symlink) left_of_tar = rest.size();
+  std::string text = path;
+  std::size_t at = go_back_towards(path);
+  // Where a symlink's target ends what the tar itself names goes on: only that is made.
+  std::size_t left_of_tar = text.size() - at;
+  for (int symlinks = 0; at < text.size();) {
+    std::size_t cut = std::min(text.find('/', at), text.size());
+    std::string name = text.substr(at, cut - at);
+    at = std::min(cut + 1, text.size());
+    bool of_symlink = text.size() - at >= left_of_tar;
+    if (!of_symlink) left_of_tar = text.size() - at;
     if (name.empty() || name == ".") continue;
     if (name == "..") {
-      if (at.size() > 1) at.pop();
-      here.resize(at.back().path);
+      go_up();
       continue;
     }
-    const Dir& in = *at.back().dir;
-    std::string next = joined_path(here, name);
+    const Dir& in = *way_.back().dir;
     auto sub = in.try_sub(name);
     auto st = sub ? std::nullopt : in.try_stat(name);
     bool is_symlink = st && S_ISLNK(st->st_mode);
@@ -127,17 +161,18 @@ const Dir& LayerUnpacker::folder(const std::string& path) {
                   "` leads to no directory of the layer");
     if (is_symlink) {
       std::string target = in.read_link(name);
-      if (target.starts_with('/')) go_to_root();
-      rest = target + "/" + rest;
-      continue;
+      while (target.starts_with('/') && way_.size() > 1) go_up();
+      text = target + "/" + text.substr(at);
+      at = 0;
+    } else if (sub) {
+      go_on(std::move(*sub), name, {});
+    } else {
+      make_folder(name);
     }
-    Dir entered = sub ? std::move(*sub) : make_folder_in(in, name, next);
-    here = std::move(next);
-    at.push({TrailDir(std::move(entered)), here.size()});
   }
   folder_path_ = path;
-  real_path_ = here;
-  folder_ = at.back().dir->clone();
+  real_path_ = way_path_;
+  folder_ = way_.back().dir->clone();
   return *folder_;
 }
 

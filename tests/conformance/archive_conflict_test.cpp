@@ -297,3 +297,24 @@ TEST_CASE("what has taken a name while an import was interrupted is neither lost
         if (reference == "sample-app:1") CHECK(image == base);
   }
 }
+
+TEST_CASE("tags are set beside tens of thousands of others, and beside a name that is no UTF-8") {
+  ArchivedSample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+  check_done(host.run({"import", "-i", sample.host.beside("base")}));
+  std::string path = host.path("image/overlay2/repositories.json"), text = bytes_of(path), more;
+  std::string id = host.inventory().images.begin()->first;
+  for (int i = 10000; i < 50000; ++i)
+    more += "\"many:" + std::to_string(i) + "\":\"sha256:" + id + "\"" + (i < 49999 ? "," : "");
+  std::string begin = R"({"Repositories":{)";
+  REQUIRE(text.starts_with(begin));
+  write_file(path, begin + "\"caf\xe9\":{\"caf\xe9:1\":\"sha256:" + id + "\"},\"many\":{" + more + "}," +
+                       text.substr(begin.size()));
+  check_done(host.run({"import", "-i", sample.archive}));
+  Inventory now = host.inventory();
+  CHECK(now.problems.empty());
+  CHECK(now.images.at(id).references.size() == 40002);
+  CHECK(now.images.size() == 3);
+  CHECK(now.containers.size() == 1);
+}

@@ -269,9 +269,39 @@ TEST_CASE("an import that an engine has built on is not taken back, and can stil
     CHECK(refused.code == 1);
     CHECK(has(message_of(refused), "stands on what was imported"));
   }
+  // Nor where its record does not say any more what it stands on.
+  record.unlink("parent");
+  record.make_dir("parent", 0755);
+  Run refused = host.run({"rollback", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK(has(message_of(refused), "`layerdb/sha256/" + own + "` may stand on what was imported"));
+  CHECK(records.exists(base));
   records.remove_tree(own);
   check_done(host.run({"import", "--resume"}));
   CHECK(host.losses_from(sample.host) == "");
+}
+
+TEST_CASE("an import is taken back beside a record that was damaged before it began") {
+  ArchivedSample sample;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  check_done(sample.host.run({"export", "sample-base:1", "-o", sample.host.beside("base")}));
+  check_done(host.run({"import", "-i", sample.host.beside("base")}));
+  std::string below = "image/overlay2/layerdb/sha256", damaged(64, 'd');
+  Dir::open(host.path(below)).make_path(damaged, 0700).write_new("diff", "no digest", 0644);
+  host.remember();
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "placing")) ::_exit(9);
+  };
+  REQUIRE(host.run_apart({"import", "-i", sample.archive, "-j", "1"}, kill_at) == "killed");
+  Dir incoming =
+      Dir::open(host.path("drover")).sub(Dir::open(host.path("drover")).list().front().name).sub("incoming");
+  Inventory there = host.inventory();
+  for (const auto& [chain, layer] : sample.host.inventory().layers)
+    if (layer.parent && there.layers.contains(*layer.parent))
+      incoming.walk(below).rename(chain, Dir::open(host.path(below)), chain);
+  REQUIRE(host.inventory().layers.size() == there.layers.size() + 1);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.changes() == "");
 }
 
 TEST_CASE("no import makes a data root where there is something else") {

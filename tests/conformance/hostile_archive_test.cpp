@@ -1,6 +1,8 @@
 // Tars of layers that nest deeper than paths may be long, or lead over symlinks at every position.
 #include <doctest/doctest.h>
 
+#include <ctime>
+
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/byte_stream.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
@@ -113,4 +115,26 @@ TEST_CASE("a symlink at any position of a tar's path leads nowhere outside") {
   }
   CHECK(changes(before, snapshot(other.path())) == "");
   CHECK(top.list().size() == static_cast<std::size_t>(number));
+}
+
+TEST_CASE("a deep path over one that is as deep takes time that grows with its length, not with the square") {
+  auto seconds = [](std::size_t count) {
+    TestFolder below(filesystem("ext4")), above(filesystem("ext4"));
+    std::string tar = with_content(named(levels(count) + "/file"), "deep") + tar_end();
+    Dir old = Dir::open(below.path()), made = Dir::open(above.path());
+    REQUIRE(unpack(old, tar, false) == "done");
+    View parent = plain_view(old);
+    TextSource source(tar);
+    TarReader reader(source);
+    LayerUnpacker unpacker(made, &parent);
+    std::clock_t start = std::clock();
+    unpacker.apply_layer(reader);
+    double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    unpacker.finish();
+    CHECK(made.walk(levels(count)).read("file") == "deep");
+    return took;
+  };
+  double little = seconds(300), much = seconds(3000);  // the square would be a hundred times as much
+  CHECK_MESSAGE(much < 30 * (little + 0.01),
+                (std::to_string(little) + " s and " + std::to_string(much) + " s"));
 }

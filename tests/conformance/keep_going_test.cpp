@@ -154,9 +154,20 @@ TEST_CASE("keep_going: an interrupted one goes on as it began, and decides anew 
   CHECK(ended == "killed");
   CHECK(host.host.state() == MigrationState::staging);
   SUBCASE("the damage is still there") {
-    Run resumed = host.host.run({"migrate", "--resume", "--yes"});
+    Run resumed = host.host.run({"migrate", "--resume", "--yes", "--format", "json"});
     CHECK_MESSAGE(resumed.code == 3, resumed.err);
-    CHECK(has(resumed.out, "Left Behind: image sample-app:slim: "));
+    auto result = nlohmann::json::parse(resumed.out.substr(resumed.out.rfind("\n{") + 1));
+    CHECK(names_left(result.dump()) == kind.left);
+    // Each layer that is there was counted once.
+    auto home = driver_entry(DriverKind::vfs).open(host.host.path("vfs"), {});
+    const auto& counts = result.at("layers");
+    CHECK(counts.at("proven").get<std::size_t>() + counts.at("compared").get<std::size_t>() +
+              counts.at("of_earlier_run").get<std::size_t>() ==
+          home->layers().size());
+    Run info = host.host.run({"info", "--no-size"});
+    CHECK(has(info.out, " Left Behind: image sample-app:slim: in the old data alone"));
+    info = host.host.run({"info", "--no-size", "--format", "json"});
+    CHECK(nlohmann::json::parse(info.out).at("migration").at("left_behind") == result.at("left_behind"));
     host.check_rest(DriverKind::vfs, kind);
   }
   SUBCASE("it was repaired since") {

@@ -2,6 +2,9 @@
 // nothing is lost on the way, and every cut is gone on from.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -324,4 +327,25 @@ TEST_CASE("a root of userns-remap moves as the engine names its roots") {
   check_done(run({"rollback"}));
   CHECK_FALSE(fs::exists(move.root));
   fs::rename(mapped, move.host.root());
+}
+
+TEST_CASE("a move that is refused when it has begun says why, though what it began cannot be removed") {
+  MoveHost move("ext4");
+  fs::create_directories(move.root);
+  Dir above = Dir::open(move.host.root()).make_path("drover", 0700);
+  above.write_new("note", "of the admin's", 0600);
+  auto set_flags = [&](int flags) {
+    Fd folder(::open(above.path().c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(::ioctl(folder.get(), FS_IOC_SETFLAGS, &flags) == 0);
+  };
+  set_flags(FS_APPEND_FL);  // what is in it cannot be removed
+  Fd other(::open(move.root.c_str(), O_RDONLY | O_CLOEXEC));
+  REQUIRE(::flock(other.get(), LOCK_EX | LOCK_NB) == 0);
+  Run refused = move.migrate("");
+  set_flags(0);
+  CHECK(refused.code == 11);
+  CHECK(has(refused.err, "drover: another drover is at work in `" + move.root + "`"));
+  CHECK(has(refused.err, "cannot remove `" + above.path()));
+  other = Fd();
+  check_done(move.migrate(""));
 }

@@ -12,14 +12,14 @@ from engine import EngineError
 TO_VFS = ("migrate", "--to", "vfs", "--yes", "--progress", "none")
 
 
-def stopped(bench, number, *arguments, command=None):
-    """A drover that stands still after its change of that number, with the lock that it has."""
+def stopped(bench, change, *arguments, command=None):
+    """A drover that stands still after that change (its number, or "CALL:PART"), with the lock that it has."""
     words = [bench.faults_binary(), *(command or bench.command(*arguments))[1:]]
     log = open(os.path.join(bench.place.run, "stopped.log"), "wb")
     with log:
         process = subprocess.Popen(
             words,
-            env=dict(os.environ, DROVER_FAULT="stop@%d" % number),
+            env=dict(os.environ, DROVER_FAULT="stop@%s" % change),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -27,7 +27,7 @@ def stopped(bench, number, *arguments, command=None):
         )
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     if not os.WIFSTOPPED(status):
-        raise AssertionError("ended before its change %d: %s" % (number, what_it_said(bench)))
+        raise AssertionError("ended before its change %s: %s" % (change, what_it_said(bench)))
     return process
 
 
@@ -62,12 +62,15 @@ def count_changes(bench, *arguments):
 def second_drover(bench, source, where):
     """Whatever a second one is told to do while the first is at work, it refuses or only looks."""
     bench.take_source(source)
-    number = 3
-    if where != "begin":
-        changes = count_changes(bench, *TO_VFS)
+    change = 3
+    if where == "staging":
+        change = count_changes(bench, *TO_VFS) // 2
         bench.drover("rollback", "--yes")
-        number = changes // 2
-    process = stopped(bench, number, *TO_VFS)
+    elif where == "switching":
+        change = "renameat2:/image/vfs"  # the new records are in place, and all else of the old setup
+    process = stopped(bench, change, *TO_VFS)
+    if where == "switching" and not os.path.exists(os.path.join(bench.place.root, "overlay2")):
+        raise AssertionError("the switch is over")
     for words in (
         TO_VFS,
         ("migrate", "--resume", "--yes"),
@@ -176,7 +179,7 @@ def cases():
             "overlay2@ext4",
             lambda b, w=where: second_drover(b, "overlay2@ext4", w),
         )
-        for where in ("begin", "staging")
+        for where in ("begin", "staging", "switching")
     ]
     found.append(
         ("together/engine-starts", "overlay2@ext4", lambda b: engine_starts_once(b, "overlay2@ext4"))

@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
@@ -15,15 +14,14 @@
 #include <string>
 #include <string_view>
 
+#include "tests/faults/fault_plan_text.hpp"
+
 namespace drover::faults {
 
 namespace {
 
-struct Plan {
-  enum class What { nothing, before, after, stop, short_write, error } what = What::nothing;
-  int error = 0;
-  unsigned long at = 0;
-  bool onwards = false;
+struct Asked {
+  Plan plan;
   int log = -1;
 };
 
@@ -33,49 +31,28 @@ struct Plan {
   ::_exit(2);
 }
 
-Plan read_plan() {
-  Plan plan;
+Asked read_environment() {
+  Asked asked;
   if (const char* log = std::getenv("DROVER_FAULT_LOG")) {
-    plan.log = ::open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (plan.log < 0) refuse("DROVER_FAULT_LOG", log);
+    asked.log = ::open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (asked.log < 0) refuse("DROVER_FAULT_LOG", log);
     // High up, so that the descriptors that drover gets are the ones it would get.
-    int high = ::fcntl(plan.log, F_DUPFD_CLOEXEC, 500);
+    int high = ::fcntl(asked.log, F_DUPFD_CLOEXEC, 500);
     if (high >= 0) {
-      ::close(plan.log);
-      plan.log = high;
+      ::close(asked.log);
+      asked.log = high;
     }
   }
-  const char* text = std::getenv("DROVER_FAULT");
-  if (!text) return plan;
-  std::string_view value(text), rest(text);
-  plan.onwards = rest.ends_with('+');
-  if (plan.onwards) rest.remove_suffix(1);
-  std::size_t at = rest.find('@');
-  if (at == std::string_view::npos) refuse("DROVER_FAULT", value);
-  std::string_view number = rest.substr(at + 1), what = rest.substr(0, at);
-  auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), plan.at);
-  if (problem != std::errc() || end != number.data() + number.size() || plan.at == 0)
-    refuse("DROVER_FAULT", value);
-  constexpr struct {
-    std::string_view name;
-    Plan::What what;
-    int error;
-  } kKnown[] = {{"before", Plan::What::before, 0},     {"after", Plan::What::after, 0},
-                {"stop", Plan::What::stop, 0},         {"short", Plan::What::short_write, 0},
-                {"ENOSPC", Plan::What::error, ENOSPC}, {"EIO", Plan::What::error, EIO},
-                {"EDQUOT", Plan::What::error, EDQUOT}, {"EROFS", Plan::What::error, EROFS},
-                {"EMFILE", Plan::What::error, EMFILE}};
-  for (const auto& known : kKnown)
-    if (known.name == what) {
-      plan.what = known.what;
-      plan.error = known.error;
-      return plan;
-    }
-  refuse("DROVER_FAULT", value);
+  if (const char* text = std::getenv("DROVER_FAULT")) {
+    auto plan = parse_plan(text);
+    if (!plan) refuse("DROVER_FAULT", text);
+    asked.plan = std::move(*plan);
+  }
+  return asked;
 }
 
-const Plan& plan() {
-  static const Plan read = read_plan();
+const Asked& asked() {
+  static const Asked read = read_environment();
   return read;
 }
 
@@ -87,6 +64,7 @@ std::mutex& changes() {
 /// What a process shares with those that it forks: they are one run, and its changes are counted together.
 struct Shared {
   std::atomic<unsigned long> made{0};
+  std::atomic<bool> hit{false};  ///< the change that is meant has come
   const pid_t first = ::getpid();
 };
 Shared& shared() {
@@ -104,29 +82,43 @@ void send_all(int signal) {
   ::raise(signal);  // to this thread: it goes no step further
 }
 
-void log_change(unsigned long made, const char* call, int at, const char* name) {
-  std::string line = std::to_string(made) + " " + call;
+std::string path_of(int at, const char* name) {
+  std::string path;
   if (at >= 0) {
-    char path[4096];
-    ssize_t n = ::readlink(("/proc/self/fd/" + std::to_string(at)).c_str(), path, sizeof path);
-    line += " " + std::string(path, static_cast<std::size_t>(n > 0 ? n : 0));
+    char text[4096];
+    ssize_t n = ::readlink(("/proc/self/fd/" + std::to_string(at)).c_str(), text, sizeof text);
+    path.assign(text, static_cast<std::size_t>(n > 0 ? n : 0));
   }
-  if (name) line += std::string(at >= 0 ? "/" : " ") + name;
+  if (name) path += std::string(at >= 0 ? "/" : "") + name;
+  return path;
+}
+
+void log_change(unsigned long made, const char* call, const std::string& path) {
+  std::string line = std::to_string(made) + " " + call + (path.empty() ? "" : " ") + path;
   for (char& c : line)
     if (c == '\n') c = '?';
   line += "\n";
-  if (::write(plan().log, line.data(), line.size()) < 0) ::_exit(2);
+  if (::write(asked().log, line.data(), line.size()) < 0) ::_exit(2);
+}
+
+/// Whether the fault is for this change: the one that is meant, or one behind it.
+bool is_hit(unsigned long made, const char* call, const std::string& path) {
+  const Plan& plan = asked().plan;
+  if (plan.what == Plan::What::nothing) return false;
+  if (!shared().hit && plan.names(made, call, path)) return shared().hit = true;
+  return plan.onwards && shared().hit;
 }
 
 }  // namespace
 
 Change::Change(const char* call, int at, const char* name) {
-  const Plan& asked = plan();
   changes().lock();
   unsigned long made = ++shared().made;
-  if (asked.log >= 0) log_change(made, call, at, name);
-  if (asked.onwards ? made < asked.at : made != asked.at) return;
-  switch (asked.what) {
+  bool by_path = !asked().plan.call.empty();
+  std::string path = by_path || asked().log >= 0 ? path_of(at, name) : "";
+  if (asked().log >= 0) log_change(made, call, path);
+  if (!is_hit(made, call, path)) return;
+  switch (asked().plan.what) {
     case Plan::What::nothing:
       break;
     case Plan::What::before:
@@ -142,7 +134,7 @@ Change::Change(const char* call, int at, const char* name) {
       is_short_ = true;
       break;
     case Plan::What::error:
-      error_ = asked.error;
+      error_ = asked().plan.error;
       break;
   }
 }

@@ -4,7 +4,9 @@
 namespace drover::faults {
 
 /// What DROVER_FAULT asks for, "WHAT@N" or "WHAT@N+" (from the N-th change on), where the changes of a disk
-/// are counted from 1 in the order in which they are made:
+/// are counted from 1 in the order in which they are made; or, since how many a run makes may vary,
+/// "WHAT@CALL:PART": the first change by that call on a path with that part in it
+/// ("stop@renameat2:image/vfs"; of a rename it is the new path):
 ///   before, after   SIGKILL before or after the change
 ///   stop            SIGSTOP after it: whoever waits can copy the disk as a power cut would leave it
 ///   short           a write that takes half of what it was given (at least one byte)

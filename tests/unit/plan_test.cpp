@@ -307,6 +307,8 @@ TEST_CASE("a plan from which a layer was taken shows what stood below it as a wh
   Plan plan = make_plan(inventory, LayerForm::delta, fixture.facts, fixture.target);
   CHECK_FALSE(layer_of(plan, fixture.id(fixture.app)).head);
   std::size_t layers = plan.layers.size();
+  PlannedLayer gone = layer_of(plan, fixture.id(fixture.top));
+  plan.notes = {describe(gone) + ": odd", "something else"};
   inventory.layers.erase(fixture.top);
   inventory.images.erase(fixture.untagged_image);
   fixture.facts.erase(fixture.id(fixture.top));
@@ -316,4 +318,5 @@ TEST_CASE("a plan from which a layer was taken shows what stood below it as a wh
   CHECK(plan.images == 2);
   CHECK(plan.containers == 1);
   CHECK(plan.tags == 2);
+  CHECK(plan.notes == std::vector<std::string>{"something else"});
 }

@@ -63,17 +63,24 @@ TEST_CASE("a directory that was moved away under a walk is an error, and what is
   trail.push({TrailDir(top.clone())});
   for (const char* name : {"a", "b", "c", "d", "e", "f"}) trail.push({TrailDir(trail.back().dir->sub(name))});
   // "b" is closed by now.
-  top.sub("a").sub("b").rename("c", aside, "c");
-  trail.pop();
-  trail.pop();
-  trail.pop();
-  bool changed = false;
+  std::string how;
+  SUBCASE("moved") {
+    top.sub("a").sub("b").rename("c", aside, "c");
+    how = "moved away";
+  }
+  SUBCASE("removed") {
+    top.sub("a").sub("b").remove_tree("c");
+    how = "removed";
+  }
+  std::string what, hint;
   try {
     while (trail.size() > 1) trail.pop();
   } catch (const Error& e) {
-    changed = std::string(e.what()).find("changed while it was read") != std::string::npos;
+    what = e.what();
+    hint = e.hint();
   }
-  CHECK(changed);
+  CHECK(what.find("changed while it was read: a directory in it was " + how) != std::string::npos);
+  CHECK(hint == "an engine is at work there, or another program: stop it, or try again");
 }
 
 TEST_CASE("long paths are shortened for messages, and only they") {
