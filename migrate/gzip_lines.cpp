@@ -8,14 +8,17 @@ namespace drover {
 
 namespace {
 constexpr std::size_t kInput = 64 << 10;
-constexpr std::size_t kFirstText = 256 << 10;
+// Grows where a line asks for it. Most records are shorter than this, and there is one for each layer.
+constexpr std::size_t kFirstText = 32 << 10;
 // One segment may hold all that follows a tar's end, which an old engine wrote as one line.
 constexpr std::size_t kLongestLine = 64 << 20;
 constexpr int kGzipOnly = 16 + MAX_WBITS;
 }  // namespace
 
 GzipLines::GzipLines(Fd gz)
-    : gz_(std::move(gz)), input_(std::make_unique<unsigned char[]>(kInput)), text_(kFirstText, '\0') {
+    : gz_(std::move(gz)),
+      input_(std::make_unique_for_overwrite<unsigned char[]>(kInput)),
+      text_(kFirstText, '\0') {
   if (inflateInit2(&inflate_, kGzipOnly) != Z_OK) throw Error("cannot set up zlib");
 }
 

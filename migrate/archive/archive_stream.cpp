@@ -1,5 +1,6 @@
 #include "migrate/archive/archive_stream.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -96,7 +97,7 @@ std::string ArchiveReader::read_all(std::size_t limit) {
 }
 
 std::string ArchiveReader::pass() {
-  std::string block(64 << 10, '\0');
+  std::string block(std::clamp<std::uint64_t>(member_.size, 1, 64 << 10), '\0');
   while (read(block.data(), block.size()) > 0) {
   }
   entries_.push_back({member_.name, member_.size, sha256_.hex()});

@@ -62,7 +62,7 @@ void write_all(int fd, std::string_view bytes, const char* what) {
 }
 
 Decompressor::Decompressor(ByteSource& from)
-    : from_(from), block_(kStep, '\0'), archive_(::archive_read_new()) {
+    : from_(from), block_(std::make_unique_for_overwrite<char[]>(kStep)), archive_(::archive_read_new()) {
   if (!archive_) throw std::bad_alloc();
   ::archive_read_support_filter_gzip(archive_);
   ::archive_read_support_filter_zstd(archive_);
@@ -88,8 +88,8 @@ Decompressor::~Decompressor() { ::archive_read_free(archive_); }
 ssize_t Decompressor::more(struct archive* archive, void* self, const void** block) {
   auto& me = *static_cast<Decompressor*>(self);
   try {
-    *block = me.block_.data();
-    return static_cast<ssize_t>(me.from_.read(me.block_.data(), me.block_.size()));
+    *block = me.block_.get();
+    return static_cast<ssize_t>(me.from_.read(me.block_.get(), kStep));
   } catch (...) {
     me.failure_ = std::current_exception();
     ::archive_set_error(archive, EIO, "cannot be read");

@@ -65,7 +65,7 @@ class Decompressor : public ByteSource {
   static ssize_t more(struct archive*, void* self, const void** block);
   [[noreturn]] void fail();
   ByteSource& from_;
-  std::string block_;
+  std::unique_ptr<char[]> block_;
   std::exception_ptr failure_;  ///< of `from`, on its way through C
   struct archive* archive_;
   bool ended_ = false;

@@ -82,7 +82,7 @@ class Files {
   std::string put_aside(ArchiveReader& archive) {
     std::string name = std::to_string(count_);
     Fd file = folder_.open_file(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
-    std::string block(256 << 10, '\0');
+    std::string block(std::clamp<std::uint64_t>(archive.current()->size, 1, 256 << 10), '\0');
     while (std::size_t n = archive.read(block.data(), block.size())) {
       check_interrupted();
       write_all(file.get(), {block.data(), n}, "a file of the archive");

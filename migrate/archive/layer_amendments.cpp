@@ -19,6 +19,7 @@ void LayerAmendments::enter(const Node& node, bool hides_past) {
   LayerModel::Entry* entry = model_.find(path);
   bool again = entry ? entry->seen : !entered_.insert(path).second;
   if (entry) entry->seen = true;
+  model_.note_seen(path);
   bool same = entry && entry->is_directory && entry->fingerprint == fingerprint_of(member) &&
               model_.is_replaced(path) == hides_past;
   if (same || again) return;
@@ -30,6 +31,7 @@ void LayerAmendments::put(const Node& node) {
   std::string path = path_.of(node.name);
   LayerModel::Entry* entry = model_.find(path);
   if (entry) entry->seen = true;
+  model_.note_seen(path);
   TarMember member = EntryWriter(marks_, {}).describe(node, path);
   bool same =
       entry && !entry->is_directory && !entry->foreign && entry->fingerprint == fingerprint_of(member);
@@ -57,7 +59,7 @@ void LayerAmendments::write_file(const Node& node, const std::string& path) {
 
 void LayerAmendments::remove(std::string_view name) {
   std::string path = path_.of(name);
-  model_.note_gone(path);
+  model_.note_seen(path);
   if (!model_.is_gone(path)) out().write_mark(path, kMarkGone);
 }
 

@@ -127,9 +127,9 @@ void LayerModel::apply(const TarMember& member) {
 std::set<std::string> LayerModel::unseen() const {
   std::set<std::string> paths;
   for (const auto& [path, entry] : entries_)
-    if (!entry.seen && !path.empty() && !gone_seen_.contains(path)) paths.insert(path);
+    if (!entry.seen && !path.empty() && !seen_.contains(path)) paths.insert(path);
   for (const std::string& path : gone_)
-    if (!entries_.contains(path) && !gone_seen_.contains(path)) paths.insert(path);
+    if (!entries_.contains(path) && !seen_.contains(path)) paths.insert(path);
   return paths;
 }
 

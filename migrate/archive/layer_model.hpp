@@ -34,15 +34,16 @@ class LayerModel {
   /// Of all names that are linked to each other: the same word for each of them, and how many they are.
   const std::string& group_of(const std::string& path) const;
   std::size_t group_size(const std::string& path) const;
-  void note_gone(const std::string& path) { gone_seen_.insert(path); }
-  /// Paths that are in the tar and were not seen.
+  /// The layer has something of this name: an entry, a whiteout, or a directory that only paths tell of.
+  void note_seen(const std::string& path) { seen_.insert(path); }
+  /// Paths that are in the tar, as entries or as whiteouts, and were not seen.
   std::set<std::string> unseen() const;
 
  private:
   void apply(const TarMember&);
   void drop(const std::string& path);
   std::map<std::string, Entry> entries_;
-  std::set<std::string> gone_, gone_seen_, opaque_;
+  std::set<std::string> gone_, seen_, opaque_;
   std::map<std::string, std::string> link_of_;  ///< of each hard link: the first name of its file
   std::map<std::string, std::size_t> links_;    ///< of each first name: how many links
 };

@@ -301,7 +301,7 @@ std::size_t TarReader::read(char* to, std::size_t size) {
 std::string TarReader::read_all(std::size_t limit) {
   if (rest_ > limit) damaged("a record has " + std::to_string(rest_) + " bytes");
   // As it comes: what a header claims may never come.
-  std::string text, block(64 << 10, '\0');
+  std::string text, block(std::clamp<std::uint64_t>(rest_, 1, 64 << 10), '\0');
   while (std::size_t n = read(block.data(), block.size())) text.append(block, 0, n);
   return text;
 }

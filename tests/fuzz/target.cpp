@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <stdexcept>
 
@@ -20,7 +21,7 @@ std::vector<Target>& all_targets() {
   return all;
 }
 
-/// The folder of this process; removed with it.
+/// A folder of this process; removed with it.
 class OwnFolder {
  public:
   OwnFolder() {
@@ -135,6 +136,35 @@ Dir empty_folder() {
   Dir folder = Dir::open(own.path());
   folder.clear();
   return folder;
+}
+
+KeptFolder::KeptFolder() {
+  static std::deque<OwnFolder> all;
+  dir_ = Dir::open(all.emplace_back().path());
+}
+
+void KeptFolder::put(const std::string& path, std::string_view content) {
+  auto found = files_.find(path);
+  if (found == files_.end()) {
+    const std::size_t slash = path.rfind('/');
+    const Dir folder =
+        slash == std::string::npos ? dir_.clone() : dir_.make_path(path.substr(0, slash), 0755);
+    const std::string name = path.substr(slash + 1);
+    Fd fd(::openat(folder.fd(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!fd) throw std::runtime_error("cannot make " + path);
+    found = files_.emplace(path, File{std::move(fd), {}}).first;
+  }
+  auto& [fd, old] = found->second;
+  if (old == content) return;
+  if (::pwrite(fd.get(), content.data(), content.size(), 0) != static_cast<ssize_t>(content.size()) ||
+      (content.size() < old.size() && ::ftruncate(fd.get(), static_cast<off_t>(content.size())) != 0))
+    throw std::runtime_error("cannot write " + path);
+  old = content;
+}
+
+void KeptFolder::drop(const std::string& path) {
+  if (files_.erase(path) != 0 && ::unlinkat(dir_.fd(), path.c_str(), 0) != 0)
+    throw std::runtime_error("cannot remove " + path);
 }
 
 void put_file(const Dir& folder, const char* name, std::string_view content) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,27 @@ std::vector<std::string> lines_of(std::string_view text);
 
 /// A folder for files of one run, empty at first and gone when the process ends well.
 Dir empty_folder();
+
+/// A folder that stays from one run to the next, for code that only reads in it: a run writes what is another
+/// than in the run before. Gone when the process ends well.
+class KeptFolder {
+ public:
+  KeptFolder();
+  const Dir& dir() const { return dir_; }
+  /// The file at this path, below folders that are made where they are missing, has this content.
+  void put(const std::string& path, std::string_view content);
+  /// There is no file at this path, which put() may have made.
+  void drop(const std::string& path);
+
+ private:
+  struct File {
+    Fd fd;
+    std::string content;
+  };
+  Dir dir_;
+  std::map<std::string, File> files_;
+};
+
 /// Makes or overwrites a file.
 void put_file(const Dir&, const char* name, std::string_view content);
 

@@ -8,11 +8,14 @@ using namespace drover::fuzz;
 FUZZ_TARGET(containers) {
   auto part = parts_of(input, 2);
   const std::string id(64, 'c');
-  Dir root = empty_folder();
-  Dir folder = root.make_path("containers/" + id, 0700);
-  put_file(folder, "config.v2.json", part[0]);
-  if (!part[1].empty()) put_file(folder, "hostconfig.json", part[1]);
-  store::ContainerDb db = store::read_containers(root);
+  static KeptFolder root;
+  const std::string folder = "containers/" + id + "/";
+  root.put(folder + "config.v2.json", part[0]);
+  if (part[1].empty())
+    root.drop(folder + "hostconfig.json");
+  else
+    root.put(folder + "hostconfig.json", part[1]);
+  store::ContainerDb db = store::read_containers(root.dir());
   promise(db.containers.size() + db.damaged.size() == 1, "a container is sound or damaged");
   for (const auto& [found, entry] : db.containers) {
     promise(found == id && entry.record.id == id, "a container has the ID of its folder");

@@ -14,20 +14,19 @@ using namespace drover::fuzz;
 
 FUZZ_TARGET(host_config) {
   auto part = parts_of(input, 6);
-  Dir root = empty_folder();
-  put_file(root.make_path("etc/docker", 0755), "daemon.json", part[0]);
-  put_file(root.make_path("etc/systemd/system", 0755), "docker.service", part[1]);
-  put_file(root.make_path("etc/systemd/system/docker.service.d", 0755), "a.conf", part[2]);
-  put_file(root.make_path("etc/default", 0755), "docker", part[3]);
+  static KeptFolder root;
+  root.put("etc/docker/daemon.json", part[0]);
+  root.put("etc/systemd/system/docker.service", part[1]);
+  root.put("etc/systemd/system/docker.service.d/a.conf", part[2]);
+  root.put("etc/default/docker", part[3]);
   for (std::size_t i : {4, 5}) std::replace(part[i].begin(), part[i].end(), '\n', '\0');
-  Dir process = root.make_path("proc/7", 0755);
-  put_file(process, "cmdline", part[4]);
-  put_file(process, "environ", part[5]);
-  ServiceCommand service = read_service(root.path(), "docker.service");
+  root.put("proc/7/cmdline", part[4]);
+  root.put("proc/7/environ", part[5]);
+  ServiceCommand service = read_service(root.dir().path(), "docker.service");
   for (const OriginWord& word : service.words) promise(!word.origin.empty(), "each word comes from a file");
   split_words(part[3]);
   parse_environment_file(part[3], "/etc/default/docker");
-  EngineConfig config = read_engine_config_below(root.path(), std::nullopt);
+  EngineConfig config = read_engine_config_below(root.dir().path(), std::nullopt);
   for (const EngineConfig::Flag& flag : config.flags) {
     promise(flag.name == "storage-driver" || flag.name == "storage-opt" || flag.name == "data-root" ||
                 flag.name == "userns-remap",

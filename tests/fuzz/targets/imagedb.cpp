@@ -11,15 +11,20 @@ using namespace drover::fuzz;
 
 FUZZ_TARGET(imagedb) {
   auto part = parts_of(input, 2);
-  Dir root = empty_folder();
   const Digest id = sha256_hex(part[0]);
   std::string repositories = part[1];
   constexpr std::string_view kId = "@ID@";
   for (std::size_t at = 0; (at = repositories.find(kId, at)) != std::string::npos; at += id.size())
     repositories.replace(at, kId.size(), id);
-  put_file(root.make_path("imagedb/content/sha256", 0700), id.c_str(), part[0]);
-  if (!repositories.empty()) put_file(root, "repositories.json", repositories);
-  store::ImageDb db = store::read_imagedb(root);
+  static KeptFolder root;
+  static std::string configuration;  // of the run before
+  root.drop(configuration);
+  root.put(configuration = "imagedb/content/sha256/" + id, part[0]);
+  if (repositories.empty())
+    root.drop("repositories.json");
+  else
+    root.put("repositories.json", repositories);
+  store::ImageDb db = store::read_imagedb(root.dir());
   promise(db.images.size() + db.damaged_images.size() == 1, "an image is sound or damaged");
   for (const auto& [image_id, image] : db.images) {
     promise(std::all_of(image.diff_ids.begin(), image.diff_ids.end(), is_digest), "diff IDs are digests");

@@ -9,8 +9,11 @@ using namespace drover::fuzz;
 
 namespace {
 
-void put_unless_empty(const Dir& dir, const char* name, const std::string& text) {
-  if (!text.empty()) put_file(dir, name, text);
+void put_unless_empty(KeptFolder& folder, const std::string& path, const std::string& text) {
+  if (text.empty())
+    folder.drop(path);
+  else
+    folder.put(path, text);
 }
 
 void check_reasons(const store::Reasons& reasons) {
@@ -25,18 +28,19 @@ void check_reasons(const store::Reasons& reasons) {
 
 FUZZ_TARGET(layerdb) {
   auto part = parts_of(input, 7);
-  Dir root = empty_folder();
+  static KeptFolder root;
   const Digest chain(64, 'a'), container(64, 'c');
-  Dir layer = root.make_path("layerdb/sha256/" + chain, 0700);
-  put_unless_empty(layer, "diff", part[0]);
-  put_unless_empty(layer, "parent", part[1]);
-  put_unless_empty(layer, "cache-id", part[2]);
-  put_unless_empty(layer, "size", part[3]);
-  Dir mount = root.make_path("layerdb/mounts/" + container, 0700);
-  put_unless_empty(mount, "mount-id", part[4]);
-  put_unless_empty(mount, "init-id", part[5]);
-  put_unless_empty(mount, "parent", part[6]);
-  store::LayerDb db = store::read_layerdb(root);
+  const std::string layer = "layerdb/sha256/" + chain, mount = "layerdb/mounts/" + container;
+  static const Dir layer_dir = root.dir().make_path(layer, 0700),
+                   mount_dir = root.dir().make_path(mount, 0700);
+  put_unless_empty(root, layer + "/diff", part[0]);
+  put_unless_empty(root, layer + "/parent", part[1]);
+  put_unless_empty(root, layer + "/cache-id", part[2]);
+  put_unless_empty(root, layer + "/size", part[3]);
+  put_unless_empty(root, mount + "/mount-id", part[4]);
+  put_unless_empty(root, mount + "/init-id", part[5]);
+  put_unless_empty(root, mount + "/parent", part[6]);
+  store::LayerDb db = store::read_layerdb(root.dir());
   promise(db.layers.size() + db.damaged_layers.size() == 1, "a layer is sound or damaged");
   promise(db.mounts.size() + db.damaged_mounts.size() == 1, "a mount is sound or damaged");
   for (const auto& [id, record] : db.layers) {

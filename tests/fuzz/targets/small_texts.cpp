@@ -62,10 +62,11 @@ FUZZ_TARGET(small_texts) {
     promise(familiar.size() <= line.size() + std::string_view(":latest").size(),
             "a reference gets no longer");
     check_tar_name(line);
-    refused([&] {
-      if (auto parent = find_zfs_parent("/nonexistent-root", {line}))
-        promise(is_dataset_name(*parent), "a parent is a name");
-    });
+    if (zfs_fsname({line}))
+      refused([&] {
+        promise(is_dataset_name(find_zfs_parent("/nonexistent-root", {line}).value_or("")),
+                "a parent is a name");
+      });
   }
   refused([&] { check_options(lines); });
 }

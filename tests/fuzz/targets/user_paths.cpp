@@ -8,11 +8,11 @@ using namespace drover::fuzz;
 
 FUZZ_TARGET(user_paths) {
   auto part = parts_of(input, 3);
-  Dir root = empty_folder();
-  put_file(root.make_path("containers/" + std::string(64, 'c'), 0700), "config.v2.json", part[0]);
-  put_file(root.make_path("volumes/data", 0700), "opts.json", part[1]);
-  put_file(root.make_path("plugins/" + std::string(64, 'e'), 0700), "config.json", part[2]);
-  for (const UserPath& path : user_paths_into(root, "/old")) {
+  static KeptFolder root;
+  root.put("containers/" + std::string(64, 'c') + "/config.v2.json", part[0]);
+  root.put("volumes/data/opts.json", part[1]);
+  root.put("plugins/" + std::string(64, 'e') + "/config.json", part[2]);
+  for (const UserPath& path : user_paths_into(root.dir(), "/old")) {
     promise(path.path.starts_with("/old"), "a path leads into the root");
     promise_shown(path.path, "a path is one line of harmless text");
     promise_shown(path.of, "whose it is is one line of harmless text");

@@ -1,0 +1,79 @@
+"""How many executions each target has had since its last find: a table in a file, kept over many runs."""
+import hashlib
+import os
+import threading
+
+COLUMNS = ("target", "since_find", "of_them_asan", "seconds", "finds", "promises")
+
+
+class Row:
+    def __init__(self, name, since_find=0, of_them_asan=0, seconds=0.0, finds=0, promises=""):
+        self.name, self.promises = name, promises
+        self.since_find, self.of_them_asan, self.finds = int(since_find), int(of_them_asan), int(finds)
+        self.seconds = float(seconds)
+
+    def begin_anew(self):
+        self.since_find, self.of_them_asan, self.seconds = 0, 0, 0.0
+
+    def fields(self):
+        return (
+            self.name,
+            self.since_find,
+            self.of_them_asan,
+            f"{self.seconds:.1f}",
+            self.finds,
+            self.promises,
+        )
+
+
+class Ledger:
+    """A target's count begins anew with a find, and where the promises that were tried are no longer those that are
+    made: when its own source has changed. A change of drover's code does not touch it."""
+
+    def __init__(self, path, targets_dir, names):
+        self.path, self.rows, self.lock = path, {}, threading.Lock()
+        if os.path.exists(path):
+            with open(path, encoding="ascii") as file:
+                for line in file.read().splitlines()[1:]:
+                    row = Row(*line.split("\t"))
+                    self.rows[row.name] = row
+        for name in names:
+            row = self.rows.setdefault(name, Row(name))
+            with open(os.path.join(targets_dir, name + ".cpp"), "rb") as source:
+                promises = hashlib.sha256(source.read()).hexdigest()[:16]
+            if row.promises != promises:
+                row.begin_anew()
+                row.promises = promises
+
+    def add(self, name, executions, seconds, asan):
+        with self.lock:
+            row = self.rows[name]
+            row.since_find += executions
+            row.of_them_asan += executions if asan else 0
+            row.seconds += seconds
+            self._write()
+
+    def begin_anew(self, name, finds):
+        with self.lock:
+            self.rows[name].begin_anew()
+            self.rows[name].finds += finds
+            self._write()
+
+    def _write(self):
+        """Whole, or not at all."""
+        lines = ["\t".join(COLUMNS)]
+        lines += ["\t".join(map(str, row.fields())) for _, row in sorted(self.rows.items())]
+        with open(self.path + ".new", "w", encoding="ascii") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(self.path + ".new", self.path)
+
+    def table(self, names):
+        lines = ["%-24s %14s %12s %8s %6s" % ("target", "since its find", "under ASan", "exec/s", "finds")]
+        for row in (self.rows[name] for name in names):
+            rate = row.since_find / row.seconds if row.seconds else 0
+            lines.append(
+                "%-24s %14d %12d %8d %6d" % (row.name, row.since_find, row.of_them_asan, rate, row.finds)
+            )
+        return "\n".join(lines)
