@@ -15,6 +15,7 @@ WITH_LINKS = re.compile(r"/[0-9a-f]+(-init)?/(link|lower)$")
 CONTENT = re.compile(
     r"/(overlay2/[^/]+/diff|fuse-overlayfs/[^/]+/diff|vfs/dir/[^/]+|btrfs/subvolumes/[^/]+|aufs/diff/[^/]+)(/|$)"
 )
+AUFS_MARK = re.compile(r"/aufs/diff/.*/\.wh\.[^/]+$")
 OWN = "drover"  # in a data root
 PROBE = ".drover-probe-"  # likewise, where drivers are tried out; the next drover removes what a killed one has left
 UNFINISHED = ".drover-new"
@@ -87,8 +88,8 @@ def _links(roots):
 
 
 def _facts(path, status, links, since):
-    # A whiteout's own time is shown by nothing: drover makes whiteouts anew.
-    whiteout = stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+    # A mark's own time is shown by nothing: drover makes whiteouts, and aufs's files of that meaning, anew.
+    whiteout = (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0) or AUFS_MARK.search(path)
     content = (since is not None or CONTENT.search(path)) and not whiteout
     own_time = since is not None and status.st_mtime_ns >= since
     facts = [
