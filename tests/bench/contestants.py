@@ -7,7 +7,7 @@ import shutil
 import tarfile
 
 import disk
-from lab import RunningEngine, needs_force
+from lab import Root, RunningEngine, needs_force
 from measure import Failed
 
 
@@ -123,9 +123,7 @@ class SaveLoad(Contestant):
         self._root, self._to = root, to
 
     def prepare(self):
-        import lab
-
-        self._target = lab.Root(self._root.lab, self._root.disk, "rival-engine")
+        self._target = Root(self._root.lab, self._root.disk, "rival-engine")
         self._target.write_config(self._to)
         self._engines = []
         for root in (self._root, self._target):
@@ -184,7 +182,7 @@ class Digest(Contestant):
 
     def _write_file(self):
         archive = self._file + ".archive"
-        self._root.drover("export", "-o", archive)
+        self._root.drover("export", "--compress", "none", "-o", archive)
         records = os.path.join(self._root.path, "image", self._root.driver, "layerdb/sha256")
         wanted = set()
         for record in os.listdir(records):

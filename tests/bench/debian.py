@@ -20,14 +20,15 @@ RUN mkdir -p /app && cp -a %s /app/node_modules && rm -rf /usr/share/doc/*
 RUN cd /app/node_modules && rm -rf $(ls | head -n 5) && find . -type f | head -n 200 | xargs touch
 CMD ["/bin/sh"]
 """
-TREES = {"full": "/usr/share/nodejs", "small": "/usr/lib/python3"}
+TREES = {"full": "/usr/share/nodejs", "small": "/usr/lib/python/site"}
+SMALL_FILES, SMALL_LARGEST = 120, 50_000  # in each layer; bytes
 CONTAINERS = {
     "edits": "for f in $(find /app -type f | head -n 300); do echo edited >>$f; done; mkdir /work; cp -a /app /work/",
     "deletions": "rm -rf $(ls -d /app/node_modules/* | head -n 20); mkdir -p /var/log/app; echo x >/var/log/app/log",
-    "log": "mkdir -p /data; dd if=/dev/zero bs=1024k count=16 | tr '\\\\0' x >/data/file; ln /data/file /data/link",
+    "log": "mkdir -p /data; dd if=/dev/zero bs=1024k count=4 | tr '\\\\0' x >/data/file; ln /data/file /data/link",
 }
 MAKE_PACKAGES = os.path.join(HERE, "make_packages")
-NEEDED = {"full": {"bytes": 1_400_000_000, "files": 45_000}, "small": {"bytes": 1_000_000, "files": 100}}
+NEEDED = {"full": {"bytes": 1_400_000_000, "files": 45_000}, "small": {"bytes": 1_000_000, "files": 500}}
 
 
 def fetch(size):
@@ -151,11 +152,12 @@ def _make_small_layers(work):
             link = tarfile.TarInfo("bin/" + name)
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
-    parts = sorted(glob.glob("/usr/lib/python3*/*"))
+    library = os.path.dirname(os.__file__)
+    files = sorted(path for path in glob.glob(library + "/*/*.py") if os.path.getsize(path) < SMALL_LARGEST)
     for number, name in enumerate(LAYERS[1:]):
         with tarfile.open(os.path.join(work, name + ".tar"), "w") as tar:
-            for path in parts[number :: len(LAYERS) * 2]:
-                tar.add(path, "usr/lib/python3/" + os.path.basename(path))
+            for path in files[number * SMALL_FILES :][:SMALL_FILES]:
+                tar.add(path, "usr/lib/python/site" + path.removeprefix(library))
 
 
 def _check_size(root, size):

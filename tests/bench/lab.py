@@ -154,8 +154,10 @@ class Lab:
                 raise Skip("this drover's migrate has no %s" % flag)
 
     def remove(self):
-        for each in self._disks.values():
-            each.remove()
+        """All of it; what is asked for next is made anew."""
+        self._roots = {}
+        while self._disks:
+            self._disks.popitem()[1].remove()
 
 
 class RunningEngine:
