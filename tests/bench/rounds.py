@@ -60,6 +60,7 @@ def run_rounds(row, contestants, rounds, result):
             *(statistics.median(getattr(sample, field) for sample in samples) for field in FIELDS)
         )
         result.medians[name].peak = max(sample.peak for sample in samples)
+        result.medians[name].out = samples[-1].out
 
 
 def one_run(contestant, cold):

@@ -1,6 +1,7 @@
 """The table of goals: what runs against what, and what it is told by."""
 import dataclasses
 import itertools
+import json
 import os
 import typing
 
@@ -163,18 +164,21 @@ def verifies():
 
 
 def trees():
-    """Each layer of vfs shows all that is below it: how much of it is read to make that."""
+    """Each layer of vfs shows all that is below it. Needed: containers' trees, which share no inodes, are read to be
+    copied; to be proven, these copies are read, and each image layer once."""
     for proof, flags in PROOFS.items():
 
         def make(lab, flags=flags):
             lab.require(*flags)
             return [Migrate(lab.root("debian", "overlay2", "ext4"), "vfs", flags)]
 
-        def judge(lab, medians):
-            return medians["drover"].read_by_calls / layer_bytes(lab.root("debian", "overlay2", "ext4"))
+        def judge(lab, medians, proven=not flags):
+            copied = json.loads(medians["drover"].out)["files"]["copied_bytes"]
+            needed = copied + (copied + layer_bytes(lab.root("debian", "overlay2", "ext4")) if proven else 0)
+            return medians["drover"].read_by_calls / needed
 
         name = "tree/overlay2-to-vfs@ext4/" + proof
-        yield Row(name, "ext4", ("debian",), make, 1.1, "bytes read / bytes in layers", True, judge)
+        yield Row(name, "ext4", ("debian",), make, 1.1, "bytes read / bytes needed", True, judge)
 
 
 def layer_bytes(root):
