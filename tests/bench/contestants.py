@@ -60,9 +60,8 @@ class Migrate(Contestant):
         if done == 0 or layers["damaged_in_source"] or result["left_behind"]:
             raise Failed("drover migrated, but: " + sample.out)
         if self.flags:
-            where = ["--data-root", self._new_root] if self._new_root else []
             try:
-                self.root.drover(*where, "verify")
+                self.root.drover("verify", data_root=self._new_root)
             except RuntimeError as error:
                 raise Failed("what drover has made is not sound: %s" % error)
         elif layers.get("not_proven", 0):

@@ -65,14 +65,17 @@ class Root:
     def home(self):
         return os.path.join(self.path, self.driver)
 
-    def command(self, *words):
-        """drover on this root; what it prints is JSON."""
-        common = ["--data-root", self.path, "--config", self.config]
+    def command(self, *words, data_root=None):
+        """drover on this root, or on where it has moved to; what it prints is JSON."""
+        common = ["--data-root", data_root or self.path, "--config", self.config]
         return [self.lab.drover, *common, "-y", "-q", "--progress", "none", "--format", "json", *words]
 
-    def drover(self, *words):
+    def drover(self, *words, data_root=None):
         done = subprocess.run(
-            self.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            self.command(*words, data_root=data_root),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         ran = Ran(
             done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
