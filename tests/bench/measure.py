@@ -5,8 +5,8 @@
 - cpu: user and system time of it and of the processes that it waited for. The kernel's own threads (writeback, loop
   devices) are nobody's.
 - peak: the sum of VmHWM, the largest resident set so far, over the processes of its tree, the largest seen: read every
-  10 ms. Page cache, which a cgroup's memory would count in, is not in it, and neither is dockerd, which drover asks
-  for its version.
+  10 ms. Page cache, which a cgroup's memory would count in, is not in it. Of drover it is its own process: dockerd and
+  others, which it asks for their versions, are as large as they are.
 - read, written: of the block devices, in bytes, until the sync's end.
 - read_by_calls: what read(2), copy_file_range(2) and the like returned, from the cache as well.
 - calls: system calls, in a run of their own: perf counts them at hardly any cost, strace where there is no perf."""
@@ -20,7 +20,6 @@ import time
 SECTOR = 512
 CLOCK = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.01
-NOT_COUNTED = ("dockerd",)
 
 
 class Failed(Exception):
@@ -67,8 +66,10 @@ def _run(command):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         ended = os.pidfd_open(process.pid)
         peak = 0
+        alone = os.path.basename(command[0]) == "drover"
         while not select.select([ended], [], [], SAMPLE_SECONDS)[0]:
-            peak = max(peak, sum(_high_water(pid, NOT_COUNTED) for pid in _tree(process.pid)))
+            counted = [process.pid] if alone else _tree(process.pid)
+            peak = max(peak, sum(_high_water(pid) for pid in counted))
         seconds = time.monotonic() - start
         os.close(ended)
         # A process that has ended and was not waited for still tells what it and its children have read.
@@ -128,14 +129,12 @@ def _tree(pid):
         pass  # it has ended
 
 
-def _high_water(pid, not_counted=()):
+def _high_water(pid):
     try:
         lines = _read("/proc/%d/status" % pid).splitlines()
     except OSError:
         return 0
     facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    if facts["Name"].strip() in not_counted:
-        return 0
     return int(facts.get("VmHWM", "0 kB").split()[0]) * 1024
 
 
