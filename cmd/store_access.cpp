@@ -4,6 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <string_view>
 #include <thread>
 
 #include "drivers/sys/error.hpp"
@@ -17,9 +21,40 @@ StoreAccess find_store(const Context& context) {
   return access;
 }
 
+namespace {
+
+/// Overlay's marks are attributes that the kernel shows to none but CAP_SYS_ADMIN of the first user namespace
+/// (fs/xattr.c, xattr_permission). Without it a copy would lack them, and so would the source that it is
+/// compared with.
+void require_trusted_attributes() {
+  auto word_after = [](const char* path, std::string_view key) {
+    std::ifstream file(path);
+    std::string word, rest;
+    while (file >> word)
+      if (word == key && file >> rest) return rest;
+    return std::string();
+  };
+  constexpr unsigned kSysAdmin = 21;  // CAP_SYS_ADMIN
+  std::string capabilities = word_after("/proc/self/status", "CapEff:");
+  bool admin = (std::strtoull(capabilities.c_str(), nullptr, 16) >> kSysAdmin & 1) != 0;
+  std::ifstream map("/proc/self/uid_map");
+  std::uint64_t inside = 1, outside = 1, count = 0;
+  map >> inside >> outside >> count;
+  bool first_namespace = inside == 0 && outside == 0 && count == 4294967295;
+  if (admin && first_namespace) return;
+  throw Error(
+      std::string("drover cannot see all that layers hold: ") +
+          (first_namespace ? "it runs without CAP_SYS_ADMIN" : "it runs in a user namespace"),
+      "run it as the host's own root: in a container with --privileged and --userns=host, in a unit without "
+      "CapabilityBoundingSet or PrivateUsers");
+}
+
+}  // namespace
+
 StoreAccess find_store_as_root(const Context& context) {
   if (::geteuid() != 0)
     throw Error("only root can read the layers of an engine's data root, or move them", "run drover as root");
+  require_trusted_attributes();
   return find_store(context);
 }
 

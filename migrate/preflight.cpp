@@ -10,6 +10,7 @@
 #include "detect/config_root.hpp"
 #include "drivers/probe_backing.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/json_text.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/config_file.hpp"
@@ -281,6 +282,10 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   if (options.renames) require_renames_possible(root, dir, *found.source, to, options);
   store::records_dir(dir, kBuildRecords);  // throws for a symlink, which would be left behind
   require_storage_opts(name_of(to), options.storage_opts);
+  if (as_utf8(config.config_path) != config.config_path)
+    throw Error(
+        "the path of the configuration, `" + config.config_path + "`, is no UTF-8, and a plan cannot hold it",
+        "rename its folder or name it by another way: --config");
   ConfigFile(config.config_path).require_replaceable();
   found.new_config =
       config_with_driver(config.config_text, name_of(to), options.storage_opts, &found.removed);

@@ -71,13 +71,21 @@ std::string text_or(const json& value, const std::string& otherwise) {
   return value.is_string() ? printable(value.get<std::string>()) : otherwise;
 }
 
-/// Calls f(folder, its name) for each folder in `name`.
+/// Calls f(folder, its name) for each folder in `name` that can be opened: an engine passes over the others,
+/// too.
 template <class F>
 void each_folder(const Dir& root, const char* name, F f) {
   auto above = root.try_sub(name);
   if (!above) return;
-  for (const DirEntry& entry : above->list())
-    if (auto dir = above->try_sub(entry.name)) f(*dir, entry.name);
+  for (const DirEntry& entry : above->list()) {
+    std::optional<Dir> dir;
+    try {
+      dir = above->try_sub(entry.name);
+    } catch (const Error& e) {
+      if (!is_damage(e)) throw;
+    }
+    if (dir) f(*dir, entry.name);
+  }
 }
 
 }  // namespace

@@ -138,6 +138,8 @@ void Switch::require_old_whole() const {
       std::any_of(old.mounts.begin(), old.mounts.end(), [](const auto& m) { return is_digest(m.first); });
   bool in_force = folder_.dir().exists(kContainers) && root_.exists(kContainers);
   require(!had_containers || in_force || kept_.exists(kContainers), "`" + kept_.path_of(kContainers) + "`");
+  // Renamed ones are in the new home, but for those that an engine has removed with what used them.
+  if (folder_.record().renames) return;
   // What was damaged before was never finished; what an engine has removed since no record names.
   auto home = source_anywhere();
   auto require_layer = [&](const LayerId& id) {
