@@ -11,6 +11,7 @@ import machine
 import observe
 from engine import Engine
 
+AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 DRIVERS = ("overlay2", "fuse-overlayfs", "vfs", "btrfs")
 FILESYSTEMS = ("ext4", "xfs", "btrfs")
 
@@ -118,11 +119,9 @@ class Bench:
             shutil.copy(program, copy)
         return copy
 
-    def drover(self, *arguments, expect=0, as_nobody=False):
-        """Runs drover and checks its exit code."""
-        command = self.command(*arguments)
-        if as_nobody:
-            command = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *command]
+    def drover(self, *arguments, expect=0, through=()):
+        """Runs drover, by another command's hand if one is given, and checks its exit code."""
+        command = [*through, *self.command(*arguments)]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300
         )

@@ -4,7 +4,7 @@ import os
 import xml.etree.ElementTree
 
 import fixture
-from bench import fingerprint, require_equal
+from bench import AS_NOBODY, fingerprint, require_equal
 
 SOURCES = ("overlay2@ext4", "fuse-overlayfs@ext4", "vfs@xfs", "btrfs@btrfs", "overlay@ext4")
 # A database of 8 MiB, written to in one place, and a file that only changes its owner; hostile text for the pictures.
@@ -195,7 +195,7 @@ def names_resolve(bench, source):
             if [one for one in ids if one[:12] not in ran.err]:
                 raise AssertionError("the candidates are not named: %r" % ran.err)
     bench.drover("layers", "no-such-thing", expect=1)
-    bench.drover("layers", "rich:1", expect=1, as_nobody=True)
+    bench.drover("layers", "rich:1", expect=1, through=AS_NOBODY)
 
 
 def survives_migration(bench, source, target):

@@ -6,9 +6,11 @@ import shutil
 import signal
 
 import trees
-from bench import fingerprint, require_equal
+from bench import AS_NOBODY, fingerprint, require_equal
 
 SOURCE = "overlay2@ext4"
+WITHOUT_SYS_ADMIN = ("setpriv", "--bounding-set", "-sys_admin")
+IN_USER_NAMESPACE = ("unshare", "--user", "--map-root-user")
 
 
 @contextlib.contextmanager
@@ -245,7 +247,17 @@ def cases():
         ("wrong/no-zfs", lambda bench: migrate_refused(bench, 10, "zfs")),
         ("wrong/no-aufs", lambda bench: migrate_refused(bench, 10, "aufs")),
         ("wrong/devicemapper", lambda bench: migrate_refused(bench, 10, "devicemapper")),
-        ("wrong/no-root", lambda bench: migrate_refused(bench, 1, "vfs", mention="root", as_nobody=True)),
+        ("wrong/no-root", lambda bench: migrate_refused(bench, 1, "vfs", mention="root", through=AS_NOBODY)),
+        (
+            "wrong/no-cap-sys-admin",
+            lambda bench: migrate_refused(
+                bench, 1, "vfs", mention="CAP_SYS_ADMIN", through=WITHOUT_SYS_ADMIN
+            ),
+        ),
+        (
+            "wrong/user-namespace",
+            lambda bench: migrate_refused(bench, 1, "vfs", mention="namespace", through=IN_USER_NAMESPACE),
+        ),
         ("wrong/usage", no_target),
         ("wrong/without-yes", without_yes),
         ("wrong/dry-run", dry_run),

@@ -40,7 +40,11 @@ struct PlanFixture : StoreFixture {
   LayerId writable(const std::string& container) const { return root.mount(container).mount_id; }
   void add(const LayerId& layer, std::vector<LayerId> below) {
     below.insert(below.begin(), layer);
-    facts[layer] = {std::move(below), 10, 2, 1'000'000, {}};
+    LayerFacts& made = facts[layer];
+    made.stack = std::move(below);
+    made.entries = 10;
+    made.directories = 2;
+    made.bytes = 1'000'000;
   }
   Plan plan(LayerForm form = LayerForm::delta) const {
     std::map<LayerId, LayerFacts> as_kept = facts;
