@@ -94,14 +94,17 @@ bool SwitchConfig::is_held() const { return is_on_hold(ConfigFile(path_).text())
 
 void SwitchConfig::hold() {
   ConfigFile file(path_);
-  if (!is_on_hold(file.text())) file.write(held(file.text()));
+  // One that somebody has removed meanwhile says nothing of the settings.
+  if (!is_on_hold(file.text()))
+    file.write(held(file.exists() || !is_kept() ? file.text() : kept_text().value_or("")));
 }
 
 void SwitchConfig::set_new() {
   ConfigFile file(path_);
   file.discard_unfinished();
-  // Where the user has edited the file since, the edits stay.
-  std::string base = is_ours(file.text()) ? kept_text().value_or("") : without_hold(file.text());
+  // Where the user has edited the file since, the edits stay; one that is gone says nothing.
+  std::string base =
+      !file.exists() || is_ours(file.text()) ? kept_text().value_or("") : without_hold(file.text());
   std::string text = for_target(base);
   if (file.text() != text) file.write(text);
 }
@@ -110,7 +113,9 @@ void SwitchConfig::set_old() {
   auto old = kept_text();
   ConfigFile file(path_);
   file.discard_unfinished();
-  if (!is_ours(file.text())) {
+  if (!file.exists()) {
+    if (old) file.write(*old);
+  } else if (!is_ours(file.text())) {
     std::string text = without_hold(file.text());
     std::vector<const char*> ours = {kDriver, kOptions};
     if (data_root_) ours.insert(ours.end(), {kRootKey, kOldRootKey});

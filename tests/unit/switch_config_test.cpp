@@ -72,6 +72,23 @@ TEST_CASE("old, on hold, new, on hold, and old again to the byte") {
   }
 }
 
+TEST_CASE("a file that was removed while on hold comes back with all that it said") {
+  Host back(kOld), forward(kOld);
+  for (Host* host : {&back, &forward}) {
+    host->config.hold();
+    std::filesystem::remove(host->tree.path("/etc/daemon.json"));
+  }
+  back.config.hold();  // as a rollback does
+  CHECK(is_on_hold(back.text()));
+  back.config.set_old();
+  CHECK(back.text() == kOld);
+  forward.config.set_new();
+  CHECK(forward.text() == kNew);
+  std::filesystem::remove(forward.tree.path("/etc/daemon.json"));
+  forward.config.set_old();
+  CHECK(forward.text() == kOld);
+}
+
 TEST_CASE("the new text names the driver, and drops what is another driver's") {
   Host host(kOld);
   host.config.hold();
