@@ -189,7 +189,7 @@ void add_migrate(CLI::App& app, Context& context) {
       "the old data keeps it");
   auto* renames = cmd->add_flag(
       "--move", flags->renames,
-      "rename the layers into the new home instead of copying them: no room, no time, and one copy; a\n"
+      "rename the layers into the new home instead of copying them: no room, little time, and one copy; a\n"
       "rollback brings the old driver back, with what containers have written since. Among overlay2,\n"
       "fuse-overlayfs and aufs");
   renames->excludes(to_root);

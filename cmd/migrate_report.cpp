@@ -181,8 +181,9 @@ void print_result_text(Context& context, const MigrationResult& result) {
   lines.line(1, "Layers Compared", human_count(result.compared) + " entry by entry with the source");
   if (result.renamed > 0) lines.line(1, "Layers Renamed", human_count(result.renamed));
   if (result.no_proof)
-    lines.line(1, "Not Proven",
-               human_count(result.not_proven) + " layers, by --no-proof; `drover verify` proves them");
+    lines.line(
+        1, "Not Proven",
+        human_count(result.not_proven) + " layers, by --no-proof; `drover verify` proves those of images");
   lines.line(1, "Files",
              human_count(moved.linked) + " linked, " + human_count(moved.reflinked) + " reflinked, " +
                  human_count(moved.copied) + " copied (" + human_size(moved.copied_bytes) + ")");

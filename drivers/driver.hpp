@@ -24,6 +24,8 @@ enum class LayerForm { delta, tree };
 /// BuildKit ID (25 characters). Always one path component; see is_layer_id.
 using LayerId = std::string;
 bool is_layer_id(std::string_view text);
+/// Whether it is one of BuildKit's own.
+bool is_build_id(std::string_view text);
 
 /// What a driver answers when it is asked whether it can work on a data root. "No" is an answer, not an
 /// error.

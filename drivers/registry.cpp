@@ -34,10 +34,14 @@ const DriverEntry* find_driver(std::string_view name) {
 
 std::string_view driver_name(DriverKind kind) { return driver_entry(kind).name; }
 
+bool is_build_id(std::string_view text) {
+  constexpr std::string_view kBase36 = "0123456789abcdefghijklmnopqrstuvwxyz";
+  return text.size() == 25 && text.find_first_not_of(kBase36) == std::string_view::npos;
+}
+
 bool is_layer_id(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef", kBase36 = "0123456789abcdefghijklmnopqrstuvwxyz";
-  constexpr std::string_view kInit = "-init";
-  if (text.size() == 25) return text.find_first_not_of(kBase36) == std::string_view::npos;
+  constexpr std::string_view kHex = "0123456789abcdef", kInit = "-init";
+  if (is_build_id(text)) return true;
   if (text.ends_with(kInit)) text.remove_suffix(kInit.size());
   return text.size() == 64 && text.find_first_not_of(kHex) == std::string_view::npos;
 }

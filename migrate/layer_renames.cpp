@@ -2,7 +2,10 @@
 
 #include <linux/fs.h>
 
+#include <algorithm>
+
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/mount.hpp"
 #include "migrate/mark_scan.hpp"
 #include "migrate/respell_layer.hpp"
 
@@ -21,6 +24,14 @@ std::optional<Dir> layer_at(const std::optional<LayerPlace>& place) {
   return place ? place->holder.try_sub(place->name) : std::nullopt;
 }
 
+std::string way_back_for(const LayerId& id, const MarkScan& scan) {
+  std::string what = is_build_id(id)           ? "`docker builder prune`"
+                     : !scan.way_out().empty() ? scan.way_out()
+                                               : "remove or rename that in the container";
+  return "start the engine, then " + what +
+         "; stop the engine, and try again. The new setup is in place and whole: `drover commit` keeps it";
+}
+
 /// The marks of a layer as they are now, into a list.
 void write_marks(const Dir& lists, const LayerId& id, const Dir& layer, Marks from, Marks to,
                  bool going_back) {
@@ -30,8 +41,7 @@ void write_marks(const Dir& lists, const LayerId& id, const Dir& layer, Marks fr
   if (!scan.obstacle().empty())
     throw Error("layer " + short_id(id) + " cannot be renamed as it is: " + scan.obstacle(),
                 going_back
-                    ? "start the engine, remove or rename that in the container, stop it, and try again; "
-                      "the new setup is in place and whole"
+                    ? way_back_for(id, scan)
                     : "it has changed since the plan was made: is something at work in this data root?");
   list.finish();
 }
@@ -59,9 +69,18 @@ std::vector<LayerRenames::Renamed> LayerRenames::all() const {
 void LayerRenames::stage(const PlannedLayer& layer, const Driver& source, const Driver& target) const {
   Dir lists = folder_.make_path(std::string(kRenames) + "/" + (layer.immutable() ? kImages : kOthers), 0700);
   if (layer.respelled)
-    return write_marks(lists, layer.id, source.open(layer.id).root, source.marks(), target.marks(), false);
-  MarkListWriter(lists, layer.id).finish();
+    write_marks(lists, layer.id, source.open(layer.id).root, source.marks(), target.marks(), false);
+  else
+    MarkListWriter(lists, layer.id).finish();
+  if (auto place = target.place_in_home(layer.id); layer_at(place)) place->holder.remove_dir(place->name);
 }
+
+bool LayerRenames::is_awaited(const LayerId& id, const Driver& target) const {
+  auto place = target.place_in_home(id);
+  return place && !place->holder.exists(place->name);
+}
+
+std::size_t LayerRenames::count() const { return all().size(); }
 
 bool LayerRenames::is_staged(const LayerId& id) const {
   for (const char* name : {kImages, kOthers})
@@ -74,10 +93,11 @@ void LayerRenames::drop(const LayerId& id) const {
     if (auto there = lists(name); there && there->exists(id)) there->unlink(id);
 }
 
-bool LayerRenames::begun(const Driver& source) const {
-  for (const Renamed& layer : all())
-    if (!layer_at(source.place_in_home(layer.id))) return true;
-  return false;
+bool LayerRenames::begun(const Driver& source, const Driver& target) const {
+  std::vector<Renamed> layers = all();
+  return std::any_of(layers.begin(), layers.end(), [&](const Renamed& layer) {
+    return layer_at(target.place_in_home(layer.id)) && !layer_at(source.place_in_home(layer.id));
+  });
 }
 
 void LayerRenames::forward(const Driver& source, const Driver& target) const {
@@ -85,12 +105,12 @@ void LayerRenames::forward(const Driver& source, const Driver& target) const {
   for (const Renamed& layer : layers) {
     auto old = source.place_in_home(layer.id), place = target.place_in_home(layer.id);
     if (!place) throw Error("the new place of layer " + layer.id + " is missing", "go back: drover rollback");
-    // The empty directory there is what rename(2) replaces, and nothing else.
     if (layer_at(old))
-      old->holder.rename(old->name, place->holder, place->name);
+      old->holder.rename(old->name, place->holder, place->name, RENAME_NOREPLACE);
     else if (!layer_at(place))
       throw Error("layer " + layer.id + " is neither in the old home nor in the new one",
-                  "was something removed by hand? Restore it, then try again");
+                  "was something removed, or put into lost+found by a repair? Restore it, then try again; "
+                  "`drover rollback` goes back without it");
   }
   folder_.sync_fs();
   Marks from = source.marks(), to = target.marks();
@@ -106,16 +126,26 @@ void LayerRenames::forward(const Driver& source, const Driver& target) const {
 }
 
 void LayerRenames::look_back(const Driver& source, const Driver& target) const {
+  std::vector<Renamed> layers = all();
+  for (const Renamed& layer : layers) {
+    auto old = source.place_in_home(layer.id), now = target.place_in_home(layer.id);
+    if (!old || !now || on_one_mount(old->holder, now->holder)) continue;
+    throw Error("cannot rename the layers back: `" + now->holder.path() + "` and `" + old->holder.path() +
+                    "` are on two filesystems, or mounted apart",
+                "was one of the homes moved? Move it back, then try again");
+  }
   Dir renames = folder_.make_path(kRenames, 0700);
   for (const char* before : {kBackUnfinished, kBack}) renames.remove_tree(before);
   Dir made = renames.make_path(kBackUnfinished, 0700);
-  for (const Renamed& layer : all())
+  for (const Renamed& layer : layers)
     if (auto now = layer.image ? std::nullopt : layer_at(target.place_in_home(layer.id)))
       write_marks(made, layer.id, *now, target.marks(), source.marks(), true);
   folder_.sync_fs();
   renames.rename(kBackUnfinished, renames, kBack, RENAME_NOREPLACE);
   renames.sync();
 }
+
+bool LayerRenames::looked_back() const { return lists(kBack).has_value(); }
 
 std::set<LayerId> LayerRenames::gone(const Driver& source, const Driver& target) const {
   std::set<LayerId> gone;

@@ -26,20 +26,25 @@ class LayerRenames {
 
   // While staging. Calls for different layers may come from several threads at once.
 
-  /// Writes down that a layer will be renamed, with its marks. Its new place must be made already. Throws
-  /// Error if a mark cannot be spelled in the new way.
+  /// Writes down that a layer will be renamed, with its marks, and frees its new place of the empty directory
+  /// that the driver has made there: so a layer that is not there is not taken for one that is. Throws Error
+  /// if a mark cannot be spelled in the new way.
   void stage(const PlannedLayer&, const Driver& source, const Driver& target) const;
   bool is_staged(const LayerId&) const;
+  /// Its new place is made, and free.
+  bool is_awaited(const LayerId&, const Driver& target) const;
+  std::size_t count() const;
   void drop(const LayerId&) const;
 
   // While no engine starts.
 
-  /// Whether any layer has left the old home.
-  bool begun(const Driver& source) const;
+  /// Whether any layer has left the old home for the new one. (While staging, a cut can leave the empty
+  /// directory in its place.)
+  bool begun(const Driver& source, const Driver& target) const;
   /// Renames all that are staged, spells their marks anew, and reads them back. All is durable then.
   void forward(const Driver& source, const Driver& target) const;
-  /// Undoes that, wherever it is. Layers that an engine has written to are spelled by what look_back() found,
-  /// all else by what was staged.
+  /// Undoes that, wherever it is; what is in neither home stays away. Layers that an engine has written to
+  /// are spelled by what look_back() found, all else by what was staged.
   void back(const Driver& source, const Driver& target) const;
 
   // Before a rollback, where an engine may have run on the new home; nothing that an engine looks at is
@@ -48,7 +53,10 @@ class LayerRenames {
   /// Reads the marks of the layers that an engine may have written to. Throws Error where one could not be
   /// spelled in the old way.
   void look_back(const Driver& source, const Driver& target) const;
-  /// The renamed layers that are neither in the old home nor in the new one: removed with the engine.
+  /// look_back() was called: an engine may have run on the new home.
+  bool looked_back() const;
+  /// The renamed layers that are neither in the old home nor in the new one: removed with the engine, or
+  /// lost.
   std::set<LayerId> gone(const Driver& source, const Driver& target) const;
 
  private:

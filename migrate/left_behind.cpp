@@ -18,8 +18,6 @@ namespace drover {
 
 namespace {
 
-constexpr std::size_t kBuildIdLength = 25;  // of BuildKit's IDs
-
 const Part kBuildCache{Part::Kind::build_cache, ""};
 
 std::string name_of_mount(const Inventory& inventory, const std::string& name) {
@@ -162,7 +160,7 @@ class LeaveTaking {
     bool cache_stays = !inventory_.left.contains(kBuildCache);
     std::set<LayerId> needed;
     for (const auto& [id, fact] : facts_)
-      if (staying.named().contains(id) || (cache_stays && id.size() == kBuildIdLength)) {
+      if (staying.named().contains(id) || (cache_stays && is_build_id(id))) {
         needed.insert(id);
         needed.insert(fact.stack.begin(), fact.stack.end());
       }
@@ -233,7 +231,7 @@ LayerOwners::LayerOwners(const Inventory& inventory) {
 
 std::map<Part, std::string> LayerOwners::of(const LayerId& id) const {
   if (auto found = named_.find(id); found != named_.end()) return {found->second};
-  if (id.size() == kBuildIdLength) return {{kBuildCache, ""}};
+  if (is_build_id(id)) return {{kBuildCache, ""}};
   return {};
 }
 

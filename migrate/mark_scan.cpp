@@ -24,6 +24,21 @@ bool is_guarded(const Dir& dir, const std::string& name) {
   return st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
 }
 
+/// Of the driver that reads such marks, for people.
+std::string reader_of(Marks marks) {
+  switch (marks) {
+    case Marks::overlay:
+      return "overlay";
+    case Marks::fuse_overlayfs:
+      return "fuse-overlayfs";
+    case Marks::aufs:
+      return "aufs";
+    case Marks::none:
+      break;
+  }
+  return "that driver";
+}
+
 bool shows_elsewhere(std::string_view attribute) {
   return attribute == "trusted.overlay.redirect" || attribute == "trusted.overlay.metacopy";
 }
@@ -38,26 +53,33 @@ void MarkScan::look_at_attributes(const Dir& dir, std::string_view name, bool di
   for (const auto& [attribute, value] : dir.xattrs(name)) {
     bool ours = is_bookkeeping_xattr(from_, attribute), theirs = is_bookkeeping_xattr(to_, attribute);
     if (ours && directory && is_opaque_xattr(attribute) && value == "y") continue;
-    if (theirs && !ours)
-      object(dir, name, "has the attribute " + attribute + ", which the new driver would take for its own");
-    else if (going_back_)
-      continue;
-    else if (ours && !theirs)
-      object(dir, name, "has the attribute " + attribute + ", which the old driver hides and the new shows");
-    else if (ours && shows_elsewhere(attribute))
-      object(dir, name, "has the attribute " + attribute + ", by which it is elsewhere in part");
+    if (ours && shows_elsewhere(attribute)) {
+      object(dir, name, "has the attribute " + attribute + ", by which a part of it is elsewhere");
+      if (way_out_.empty())
+        way_out_ =
+            "this was written with overlay's redirect_dir or metacopy switched on: commit the container to "
+            "an "
+            "image, and remove it";
+    } else if (theirs && !ours) {
+      object(dir, name,
+             "has the attribute " + attribute + ", which " + reader_of(to_) + " would take for its own");
+    } else if (ours && !theirs && !going_back_) {
+      object(dir, name,
+             "has the attribute " + attribute + ", which " + reader_of(from_) + " hides and " +
+                 reader_of(to_) + " shows");
+    }
   }
 }
 
 void MarkScan::look_at_content(const Dir& dir, const DirEntry& entry) {
   if (!can_hold_name(to_, entry.name))
-    object(dir, entry.name, "is of a name that the new driver cannot hold");
+    object(dir, entry.name, "is of a name that " + reader_of(to_) + " cannot hold");
   else if (has_named_whiteout(from_, dir, entry.name))
     object(dir, entry.name, "is there both as present and as deleted");
   else if (!can_hold_null_device(to_) && (entry.type == DT_CHR || entry.type == DT_UNKNOWN)) {
     struct stat st = dir.stat(entry.name);
     if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0))
-      object(dir, entry.name, "is a device 0:0, which the new driver would take for a mark");
+      object(dir, entry.name, "is a device 0:0, which " + reader_of(to_) + " would take for a mark");
   }
 }
 
@@ -77,7 +99,7 @@ void MarkScan::look_at_entry(const Dir& dir, const DirEntry& entry, Opacity insi
       return look_at_content(dir, entry);
     case EntryRole::whiteout:
       if (!can_hold_name(to_, is.hides))
-        object(dir, entry.name, "marks a name as gone of which the new driver cannot say so");
+        object(dir, entry.name, "marks a name as gone of which " + reader_of(to_) + " cannot say so");
       else if (!spells_whiteout(to_, dir, is.hides))
         change(dir, Kind::whiteout, is.hides, entry.name, changes);
       return;
@@ -91,19 +113,22 @@ void MarkScan::look_at_entry(const Dir& dir, const DirEntry& entry, Opacity insi
   else if (is_fuse_leftover(dir, entry.name))
     change(dir, Kind::drop, entry.name, entry.name, changes);
   else if (!going_back_)
-    object(dir, entry.name, "is book-keeping of the old driver's that drover does not know");
+    object(dir, entry.name, "is book-keeping of " + reader_of(from_) + "'s that drover does not know");
 }
 
 void MarkScan::enter(std::string_view name, const Dir& dir, const std::vector<DirEntry>& entries) {
   bool is_root = levels_.empty();
   levels_.push_back({std::string(name), is_root});
   if (is_root) look_at_attributes(dir, "", true);
+  if (is_root && is_guarded(dir, "")) object(dir, "", "is immutable or append-only (chattr +i, +a)");
   std::vector<Change> changes;
   Opacity inside = opacity(from_, dir);
   if (inside == Opacity::xattr_whiteouts) object(dir, "", "has whiteouts that are files with an attribute");
   if (inside == Opacity::opaque) {
     if (is_root && opaque_root_hides(from_) != opaque_root_hides(to_))
-      object(dir, "", "is opaque, which of a layer's root the old and the new driver read differently");
+      object(dir, "",
+             "is opaque, which of a layer's root " + reader_of(from_) + " and " + reader_of(to_) +
+                 " read differently");
     if (!spells_opaque(from_, to_, dir)) change(dir, MarkRecord::Kind::opaque, "", "", changes);
   }
   for (const DirEntry& entry : entries) look_at_entry(dir, entry, inside, changes);

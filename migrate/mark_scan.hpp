@@ -24,6 +24,8 @@ class MarkScan : public TreeVisitor {
 
   /// The first thing that keeps the layer from being taken over so, in words; empty: nothing does.
   const std::string& obstacle() const { return obstacle_; }
+  /// What else than to remove it can be done about that; empty: nothing.
+  const std::string& way_out() const { return way_out_; }
   bool has_changes() const { return has_changes_; }
   /// There is book-keeping of `from` in it.
   bool has_bookkeeping() const { return has_bookkeeping_; }
@@ -46,7 +48,7 @@ class MarkScan : public TreeVisitor {
   MarkListWriter* list_;
   bool going_back_;
   std::vector<Level> levels_;
-  std::string obstacle_;
+  std::string obstacle_, way_out_;
   bool has_changes_ = false, has_bookkeeping_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/layer_renames.hpp"
 #include "migrate/left_behind_record.hpp"
 
 namespace drover {
@@ -333,7 +334,21 @@ void MigrationFolder::remove_content() {
     if (entry.name != kJournal && entry.name != kPlan) dir_.remove_tree(entry.name);
 }
 
+/// The layers of a home that goes with the folder may be the only ones there are.
+void MigrationFolder::require_no_renamed_layers() const {
+  if (!record_.renames || state_ == MigrationState::ended || !dir_.exists("home")) return;
+  auto kept = dir_.try_sub("kept");
+  std::string old_home =
+      kept && kept->exists("home") ? kept_home_path() : root_.path_of(driver_name(record_.from));
+  if (LayerRenames(dir_).begun(*driver_entry(record_.from).open(old_home, record_.from_home),
+                               *driver_entry(record_.to).open(home_path(), record_.to_home)))
+    throw Error("`" + home_path() + "` still holds layers that were renamed into it, and would be deleted",
+                "was the journal changed by hand? Move these layers back to the home of " +
+                    std::string(driver_name(record_.from)) + ", then try again");
+}
+
 void MigrationFolder::end() {
+  require_no_renamed_layers();
   if (state_ != MigrationState::ended) set_state(MigrationState::ended);
   remove_content();
   // The journal goes last, so that a cut leaves a folder that says of itself that it has ended.

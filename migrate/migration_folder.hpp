@@ -81,6 +81,7 @@ class MigrationFolder {
   void end();
 
  private:
+  void require_no_renamed_layers() const;
   static MigrationFolder create_in_new_root(const Dir& old_root, std::string id, MigrationRecord);
   MigrationFolder(const Dir& data_root, std::string id, Dir dir, MigrationRecord record)
       : root_(data_root.clone()),

@@ -42,7 +42,7 @@ class LayerCollector {
     }
     // BuildKit keeps its own records of layers that no image has; it fails where one of them is gone.
     for (const auto& [id, fact] : facts_)
-      if (!layers_.contains(id) && id.size() == 25) add(id, LayerRole::build_cache, std::nullopt);
+      if (!layers_.contains(id) && is_build_id(id)) add(id, LayerRole::build_cache, std::nullopt);
     follow_stacks();
   }
 

@@ -33,7 +33,7 @@ struct TargetFacts {
   bool shared_trees = false;
   std::uint64_t free_bytes = 0, free_inodes = 0;
   bool counts_inodes = true;  ///< the filesystem has a fixed number of inodes
-  std::string place;          ///< in words: "the filesystem of `/var/lib/docker`"
+  std::string place = {};     ///< in words: "the filesystem of `/var/lib/docker`"
   bool size_limits = false;   ///< a layer can have a limit of its size
   bool renames = false;       ///< the layers are to be renamed into the new home
   /// What is copied whatever the drivers are: Docker's records, the containers' folders with their logs, and

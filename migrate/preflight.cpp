@@ -1,8 +1,5 @@
 #include "migrate/preflight.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -136,13 +133,7 @@ void require_renames_possible(const DataRoot& root, const Dir& dir, const Driver
                       ": that is possible among overlay2, fuse-overlayfs and aufs, which keep a layer as a "
                       "folder of what it changes",
                   copy);
-  struct statx here, there;
-  unsigned mask = STATX_BASIC_STATS | STATX_MNT_ID;
-  if (::statx(dir.fd(), "", AT_EMPTY_PATH, mask, &here) != 0 ||
-      ::statx(dir.fd(), name_of(source.kind()).c_str(), AT_SYMLINK_NOFOLLOW, mask, &there) != 0)
-    throw_errno("cannot stat `" + dir.path_of(name_of(source.kind())) + "`");
-  if (here.stx_dev_major != there.stx_dev_major || here.stx_dev_minor != there.stx_dev_minor ||
-      here.stx_mnt_id != there.stx_mnt_id)
+  if (!on_one_mount(dir, dir.sub(name_of(source.kind()))))
     throw Error(ExitCode::not_usable,
                 "cannot rename the layers in `" + dir.path_of(name_of(source.kind())) +
                     "`: that is on another filesystem, or mounted apart from the data root",

@@ -14,7 +14,6 @@ namespace drover {
 namespace {
 
 constexpr const char* kReduced = "image-back";
-constexpr const char* kWhole = "image-removed";
 
 /// Puts something aside in the migration's folder, with which it goes; durable.
 void take_out(const Dir& from, const std::string& name, const Dir& folder, const std::string& as) {
@@ -22,12 +21,6 @@ void take_out(const Dir& from, const std::string& name, const Dir& folder, const
   from.rename(name, folder, as, RENAME_NOREPLACE);
   folder.sync();
   from.sync();
-}
-
-void put_in(const Dir& folder, const std::string& as, const Dir& to, const std::string& name) {
-  folder.rename(as, to, name, RENAME_NOREPLACE);
-  to.sync();
-  folder.sync();
 }
 
 FactsOfLayers facts_without(const Driver& source, const std::set<LayerId>& gone) {
@@ -51,6 +44,9 @@ Inventory without_removed(const Dir& data_root, const Driver& source, const std:
   Inventory inventory = read_inventory(data_root, source.kind(), nullptr);
   FactsOfLayers facts = facts_without(source, gone);
   LayerOwners owners(inventory);
+  // What was damaged before, or left behind, comes back as it was.
+  for (const auto& [id, owner] : owners.named())
+    if (!gone.contains(id) && !facts.contains(id)) facts[id].stack = {id};
   std::vector<StoreProblem> problems;
   for (const LayerId& id : gone)
     if (auto parts = owners.of(id); !parts.empty())
@@ -71,8 +67,10 @@ void reduce_image_records(const Dir& image, const std::string& driver, const Dir
              [&](const std::string& path) { return left_out.contains(path); });
   drop_left_tags(records, folder.sub(kReduced), inventory.left);
   folder.sync_fs();
-  take_out(image, driver, folder, kWhole);
-  put_in(folder, kReduced, image, driver);
+  // In one step: without these records there is no way on, and no way back.
+  folder.rename(kReduced, image, driver, RENAME_EXCHANGE);
+  image.sync();
+  folder.sync();
 }
 
 }  // namespace
@@ -82,7 +80,6 @@ void leave_out_removed(const Dir& data_root, const MigrationFolder& migration, D
   const Dir& folder = migration.dir();
   Dir image = data_root.sub(kImage);
   std::string driver(driver_name(source.kind()));
-  if (!image.exists(driver) && folder.exists(kReduced)) put_in(folder, kReduced, image, driver);
   if (gone.empty()) return;
   Inventory inventory = without_removed(data_root, source, gone);
   for (const auto& [part, what] : inventory.left)

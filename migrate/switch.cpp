@@ -74,13 +74,14 @@ bool Switch::is_untouched() const {
   for (const char* twin : kTwins)
     if (!folder.exists(twin) || kept_.exists(twin)) return false;
   if (!folder.exists(kImage) || !folder.exists(kHome) || config_.is_held()) return false;
-  return !folder_.record().renames || !renames_.begun(*source_at(root_.path_of(from_)));
+  return !folder_.record().renames || !renames_.begun(*source_anywhere(), *target_anywhere());
 }
 
 MigrationState Switch::state_on_disk() const {
   bool begun = config_.is_held();
   for (const char* name : {kHome, kImage, kContainers, kBuildRecords, kPreviousHome, kPreviousImage})
     begun = begun || kept_.exists(name);
+  if (!begun && folder_.record().renames) begun = renames_.begun(*source_anywhere(), *target_anywhere());
   if (!begun) return MigrationState::staging;
   bool ended = is_all_new() && kept_.exists(kHome) && kept_.exists(kImage) && !config_.is_held() &&
                config_.names_target();
@@ -119,6 +120,7 @@ void Switch::require_way_back() const {
   require_absent(kHome, root_);
   require_absent(kImage, image_);
   require_old_whole();
+  if (folder_.record().renames) require_renamed_there();
   for (const char* twin : kTwins)
     if (folder_.dir().exists(twin)) require_free(root_, twin, twin);
 }
@@ -126,7 +128,9 @@ void Switch::require_way_back() const {
 /// What goes back must be there: the new data, which is the only copy then, is about to be given up.
 void Switch::require_old_whole() const {
   const std::string only_copy =
-      "nothing was changed: the new data is the only copy; `drover commit` keeps it";
+      folder_.state() == MigrationState::switched
+          ? "nothing was changed: the new data is the only copy; `drover commit` keeps it"
+          : "was it moved, or put into lost+found by a repair? Restore it, then try again";
   auto require = [&](bool there, const std::string& what) {
     if (!there) throw Error("the old data is not whole: " + what + " is missing", only_copy);
   };
@@ -138,16 +142,59 @@ void Switch::require_old_whole() const {
       std::any_of(old.mounts.begin(), old.mounts.end(), [](const auto& m) { return is_digest(m.first); });
   bool in_force = folder_.dir().exists(kContainers) && root_.exists(kContainers);
   require(!had_containers || in_force || kept_.exists(kContainers), "`" + kept_.path_of(kContainers) + "`");
-  // Renamed ones are in the new home, but for those that an engine has removed with what used them.
-  if (folder_.record().renames) return;
-  // What was damaged before was never finished; what an engine has removed since no record names.
+  // What was damaged before was never finished; what an engine has removed since no record names; what was
+  // renamed is looked for in both homes.
   auto home = source_anywhere();
   auto require_layer = [&](const LayerId& id) {
-    if (folder_.finished_layers().contains(id))
+    if (folder_.finished_layers().contains(id) && !renames_.is_staged(id))
       require(home->contains(id), "layer " + short_id(id) + " in the home of " + from_);
   };
   for (const auto& [chain, layer] : old.layers) require_layer(layer.cache_id);
-  for (const auto& [name, mount] : old.mounts) require_layer(mount.mount_id);
+  for (const auto& [name, mount] : old.mounts)
+    for (const LayerId& id : files_of(mount)) require_layer(id);
+}
+
+Dir Switch::new_records() const {
+  return folder_.dir().exists(kImage) ? folder_.dir().sub(kImage) : image_.sub(to_);
+}
+
+/// An engine that has removed a layer has taken it out of its records as well; and where none can have run on
+/// the new home, none has removed any.
+std::set<LayerId> Switch::removed_with_engine() const {
+  if (!renames_.looked_back()) return {};
+  std::set<LayerId> gone = renames_.gone(*source_anywhere(), *target_anywhere());
+  if (gone.empty()) return gone;
+  store::LayerDb now = store::read_layerdb(new_records());
+  for (const auto& [chain, layer] : now.layers) gone.erase(layer.cache_id);
+  for (const auto& [name, mount] : now.mounts)
+    for (const LayerId& id : files_of(mount)) gone.erase(id);
+  for (const auto* damaged : {&now.files_of_damaged_layers, &now.files_of_damaged_mounts})
+    for (const auto& [name, files] : *damaged)
+      for (const LayerId& id : files) gone.erase(id);
+  return gone;
+}
+
+/// While an engine can have run on the new home, what it names and what is in neither home is lost, or out of
+/// sight; and what needs it would be taken for removed.
+void Switch::require_renamed_there() const {
+  bool may_have_run = renames_.looked_back() || (is_all_new() && !config_.is_held());
+  if (!may_have_run) return;
+  auto home = target_anywhere();
+  std::set<LayerId> lost = renames_.gone(*source_anywhere(), *home);
+  if (lost.empty()) return;
+  store::LayerDb now = store::read_layerdb(new_records());
+  auto require = [&](const LayerId& id) {
+    if (lost.contains(id))
+      throw Error("layer " + short_id(id) + " is neither in the home of " + to_ + " nor in that of " + from_ +
+                      ", though the records of " + to_ + " name it",
+                  "is the home's disk not mounted, or was the layer moved? Restore it, then try again" +
+                      std::string(folder_.state() == MigrationState::switched
+                                      ? "; nothing was changed, and `drover commit` keeps what there is"
+                                      : ""));
+  };
+  for (const auto& [chain, layer] : now.layers) require(layer.cache_id);
+  for (const auto& [name, mount] : now.mounts)
+    for (const LayerId& id : files_of(mount)) require(id);
 }
 
 void Switch::backward() {
@@ -160,6 +207,10 @@ void Switch::backward() {
   if (folder_.record().renames) {
     renames_.back(*source_anywhere(), *target_anywhere());
     step("the layers are in the old home");
+    if (!renames_.looked_back())
+      for (const LayerId& id : renames_.gone(*source_anywhere(), *target_anywhere()))
+        log_warning("layer " + short_id(id) +
+                    " is in neither home, and what needs it is damaged (drover verify)");
   }
   keep_containers_made_meanwhile();
   for (const char* twin : kTwins) {
@@ -167,9 +218,7 @@ void Switch::backward() {
     if (!folder.exists(twin) && !root_.exists(twin)) folder.make_dir(twin, 0700);
     take_back(root_, twin, folder, twin, twin);
   }
-  if (folder_.record().renames)
-    leave_out_removed(root_, folder_, *source_anywhere(),
-                      renames_.gone(*source_anywhere(), *target_anywhere()));
+  if (folder_.record().renames) leave_out_removed(root_, folder_, *source_anywhere(), removed_with_engine());
   config_.set_old();
   step("the configuration names " + from_);
   take_back(root_, to_, folder, kHome, kPreviousHome);

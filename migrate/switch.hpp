@@ -54,11 +54,14 @@ class Switch {
   std::unique_ptr<Driver> target_at(const std::string& home) const;
   std::unique_ptr<Driver> source_at(const std::string& home) const;
   bool is_all_new() const;
+  Dir new_records() const;
   std::unique_ptr<Driver> target_anywhere() const;
   std::unique_ptr<Driver> source_anywhere() const;
   void settle_target();
   void claim_layers(Driver& home);
   void require_old_whole() const;
+  std::set<LayerId> removed_with_engine() const;
+  void require_renamed_there() const;
   void require_free(const Dir& in, const std::string& name, const std::string& kept) const;
   void step(const std::string& what);
 

@@ -4,6 +4,7 @@
 #include <libmount/libmount.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,16 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const 
     if (within && (!best || m.target.size() >= best->target.size())) best = m;
   }
   return best;
+}
+
+bool on_one_mount(const Dir& a, const Dir& b) {
+  struct statx of[2];
+  for (int i = 0; i < 2; ++i)
+    if (const Dir& dir = i == 0 ? a : b;
+        ::statx(dir.fd(), "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &of[i]) != 0)
+      throw_errno("cannot stat `" + dir.path() + "`");
+  return of[0].stx_dev_major == of[1].stx_dev_major && of[0].stx_dev_minor == of[1].stx_dev_minor &&
+         of[0].stx_mnt_id == of[1].stx_mnt_id;
 }
 
 void unmount(const std::string& target, bool detach) {

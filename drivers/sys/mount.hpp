@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "drivers/sys/dir.hpp"
 #include "drivers/sys/fd.hpp"
 
 namespace drover {
@@ -23,6 +24,9 @@ std::vector<MountEntry> read_mounts();
 
 /// The mount that `path` (absolute) lies on: the last one with the longest matching target.
 std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const std::string& path);
+
+/// Whether a name can be renamed from one of them to the other: one filesystem, and one mount of it.
+bool on_one_mount(const Dir&, const Dir&);
 
 /// Unmounts; detach = lazily. Throws SystemError.
 void unmount(const std::string& target, bool detach = false);

@@ -58,7 +58,7 @@ TEST_CASE("a list of marks is read as it was written, whatever bytes names have"
         times + "o|wnew\nline|d\xff\x01 |" + times + "k.wh..wh.aufs|x" + std::string(255, 'x') + "|u|e|");
 }
 
-TEST_CASE("a list of a million marks takes a buffer's room, and each of them comes back") {
+TEST_CASE("a list of many marks is written and read in pieces, and each of them comes back") {
   HostTree tree;
   Dir folder = Dir::open(tree.root());
   MarkListWriter list(folder, "list");

@@ -1,0 +1,196 @@
+// The way back of renamed layers (`migrate --move`): from wherever it is, and whatever others have done.
+#include <doctest/doctest.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+
+#include "drivers/marks.hpp"
+#include "drivers/sys/trail.hpp"
+#include "migrate/layer_renames.hpp"
+#include "migrate/migration_folder.hpp"
+#include "tests/conformance/renames_host.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+TEST_CASE("what containers have written since comes back with them, and what was removed does not") {
+  for (DriverKind from : {DriverKind::overlay2, DriverKind::aufs}) {
+    CAPTURE(std::string(driver_name(from)));
+    DriverKind to = from == DriverKind::aufs ? DriverKind::overlay2 : DriverKind::fuse_overlayfs;
+    SampleHost host(filesystem("ext4"));
+    bring_to(host, from);
+    LayerId writable = writable_of(host, from);
+    check_done(host.run(move_to(to)));
+    {
+      auto home = home_of(host, to);
+      Dir layer = home->open(writable).root;
+      layer.write_new("since", "written under the new driver", 0644);
+      layer.make_dir("opaque since", 0755);
+      make_opaque(home->marks(), layer.sub("opaque since"));
+      // As fuse-overlayfs leaves them beside its attribute.
+      if (to == DriverKind::fuse_overlayfs) {
+        layer.sub("opaque since").write_new(".wh..wh..opq", "", 0700);
+        layer.sub("opaque since").make_node(".wh..opq", S_IFCHR, 0);
+      }
+      hide(home->marks(), layer, "gone since");
+    }
+    SUBCASE("written") {
+      check_done(host.run({"rollback", "--yes"}));
+      auto home = home_of(host, from);
+      Dir layer = home->open(writable).root;
+      CHECK(layer.read("since") == "written under the new driver");
+      CHECK(opacity(home->marks(), layer.sub("opaque since")) == Opacity::opaque);
+      CHECK(layer.sub("opaque since").list().size() == (from == DriverKind::aufs ? 1 : 0));
+      CHECK(layer.exists(from == DriverKind::aufs ? ".wh.gone since" : "gone since"));
+      CHECK(layer.exists("gone since") == (from != DriverKind::aufs));
+      check_done(host.run({"verify"}));
+    }
+    SUBCASE("removed") {
+      remove_container(host, to);
+      Run back = host.run({"rollback", "--yes"});
+      check_done(back);
+      Inventory then = read_inventory(Dir::open(host.root()), from, home_of(host, from).get());
+      CHECK(then.containers.empty());
+      CHECK(then.mounts.empty());
+      CHECK(then.problems.empty());
+      CHECK(then.images.size() == 3);
+      CHECK(Dir::open(host.path("containers")).list().empty());
+      CHECK_FALSE(host.exists("drover"));
+      check_done(host.run({"verify"}));
+    }
+    SUBCASE("an image, too") {
+      remove_container(host, to);
+      Inventory now = read_inventory(Dir::open(host.root()), to, nullptr);
+      auto home = home_of(host, to);
+      for (const auto& [chain, layer] : now.layers) home->remove(layer.cache_id);
+      Dir records = Dir::open(host.path("image/" + std::string(driver_name(to))));
+      for (const char* removed : {"layerdb/sha256", "imagedb/content/sha256", "imagedb/metadata/sha256"})
+        records.walk(removed).clear();
+      records.write_atomic("repositories.json", "{\"Repositories\":{}}", 0600);
+      check_done(host.run({"rollback", "--yes"}));
+      Inventory then = read_inventory(Dir::open(host.root()), from, home_of(host, from).get());
+      CHECK(then.layers.empty());
+      CHECK(then.images.empty());
+      CHECK(then.problems.empty());
+      check_done(host.run({"verify"}));
+    }
+  }
+}
+
+TEST_CASE("what cannot go back is said before anything is done") {
+  SampleHost host(filesystem("ext4"));
+  bring_to(host, DriverKind::aufs);
+  LayerId writable = writable_of(host, DriverKind::aufs);
+  check_done(host.run(move_to(DriverKind::overlay2)));
+  home_of(host, DriverKind::overlay2)->open(writable).root.write_new(".wh.odd", "", 0644);
+  Run refused = host.run({"rollback", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "is of a name that aufs cannot hold"), refused.err);
+  CHECK(host.state() == MigrationState::switched);
+  home_of(host, DriverKind::overlay2)->open(writable).root.unlink(".wh.odd");
+  check_done(host.run({"rollback", "--yes"}));
+  check_done(host.run({"verify"}));
+}
+
+TEST_CASE("what is elsewhere in part does not go back to a driver that does not follow it") {
+  SampleHost host(filesystem("ext4"));
+  bring_to(host, DriverKind::aufs);
+  LayerId writable = writable_of(host, DriverKind::aufs);
+  check_done(host.run(move_to(DriverKind::overlay2)));
+  Dir layer = home_of(host, DriverKind::overlay2)->open(writable).root;
+  for (const char* attribute : {"trusted.overlay.redirect", "trusted.overlay.metacopy"}) {
+    CAPTURE(std::string(attribute));
+    layer.make_dir("renamed", 0755);
+    layer.set_xattr("renamed", attribute, "etc");
+    Run refused = host.run({"rollback", "--yes"});
+    CHECK(refused.code == 1);
+    CHECK_MESSAGE(has(message_of(refused), "by which a part of it is elsewhere"), refused.err);
+    CHECK(has(message_of(refused), "commit the container to an image"));
+    CHECK(host.state() == MigrationState::switched);
+    layer.remove_tree("renamed");
+  }
+  check_done(host.run({"rollback", "--yes"}));
+}
+
+TEST_CASE("layers that the new records name are not taken for removed where they are out of sight") {
+  SampleHost host(filesystem("ext4"));
+  std::string before = content_of(*home_of(host, DriverKind::overlay2));
+  check_done(host.run(move_to(DriverKind::fuse_overlayfs)));
+  Dir root = Dir::open(host.root());
+  auto refused = [&] {
+    Run back = host.run({"rollback", "--yes"});
+    CHECK(back.code == 1);
+    CHECK_MESSAGE(has(message_of(back), "though the records of fuse-overlayfs name it"), back.err);
+    CHECK(host.state() == MigrationState::switched);
+  };
+  root.rename("fuse-overlayfs", root, "elsewhere");
+  refused();
+  root.make_dir("fuse-overlayfs", 0710);  // as where a disk is not mounted
+  refused();
+  root.remove_dir("fuse-overlayfs");
+  root.rename("elsewhere", root, "fuse-overlayfs");
+  LayerId writable = writable_of(host, DriverKind::fuse_overlayfs);
+  Dir home = root.sub("fuse-overlayfs");
+  home.rename(writable, root, "one-elsewhere");
+  refused();
+  root.rename("one-elsewhere", home, writable);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(content_of(*home_of(host, DriverKind::overlay2)) == before);
+  check_done(host.run({"verify"}));
+}
+
+TEST_CASE("a layer that is lost before it is renamed is no empty one; a half-renamed home is no staged one") {
+  SampleHost host(filesystem("ext4"));
+  std::string before = content_of(*home_of(host, DriverKind::overlay2));
+  auto kill_at = [](const std::string& line) {
+    if (has(line, "switching to")) ::_exit(9);
+  };
+  std::vector<std::string> words = move_to(DriverKind::fuse_overlayfs, {"--jobs", "1"});
+  REQUIRE(host.run_apart(words, kill_at) == "killed");
+  Dir root = Dir::open(host.root());
+  LayerId lost = writable_of(host, DriverKind::overlay2);
+  Dir place = root.sub("overlay2").sub(lost);
+  {
+    auto folder = MigrationFolder::find(root);
+    REQUIRE(folder);
+    LayerRenames renames(folder->dir());
+    auto old = home_of(host, DriverKind::overlay2);
+    auto staged = driver_entry(DriverKind::fuse_overlayfs).open(folder->home_path(), {});
+    CHECK(renames.count() == 5);
+    auto awaiting = *staged->place_in_home(lost);
+    awaiting.holder.make_dir(awaiting.name, 0755);  // a cut between two changes of staging
+    CHECK_FALSE(renames.begun(*old, *staged));
+    awaiting.holder.remove_dir(awaiting.name);
+    place.rename("diff", root, "lost+found");
+    CHECK_FALSE(renames.begun(*old, *staged));
+    CHECK_THROWS_AS(renames.forward(*old, *staged), Error);
+    CHECK(renames.gone(*old, *staged) == std::set<LayerId>{lost});
+    CHECK(renames.begun(*old, *staged));
+    root.rename("lost+found", place, "diff");
+    CHECK(folder->state() == MigrationState::staging);
+  }
+  // The journal is of before, nothing is on hold, and there is one copy.
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(content_of(*home_of(host, DriverKind::overlay2)) == before);
+  check_done(host.run({"verify"}));
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("damage that was there before is not laid at the engine's door") {
+  SampleHost host(filesystem("ext4"));
+  Inventory inventory = host.inventory();
+  auto slim = std::find_if(inventory.images.begin(), inventory.images.end(),
+                           [](const auto& one) { return has(display_name(one.second), "slim"); });
+  REQUIRE(slim != inventory.images.end());
+  Dir::open(host.path("overlay2/" + inventory.layers.at(*slim->second.top).cache_id)).remove_tree("diff");
+  Run moved = host.run(move_to(DriverKind::fuse_overlayfs, {"--keep-going"}));
+  CHECK(moved.code == 3);
+  remove_container(host, DriverKind::fuse_overlayfs);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.exists("image/overlay2/imagedb/content/sha256/" + slim->first));
+  CHECK(host.exists("image/overlay2/layerdb/sha256/" + *slim->second.top));
+  CHECK(read_inventory(Dir::open(host.root()), DriverKind::overlay2, nullptr).containers.empty());
+}
