@@ -129,9 +129,11 @@ class Host:
         engine.names_root = not self.kind.moves_root
         return engine
 
-    def run_engine_once(self):
-        """It makes what it makes at its first start."""
+    def run_engine_once(self, *commands):
+        """It makes what it makes at its first start, and does what it is told."""
         engine = self.engine().start()
+        for command in commands:
+            engine.docker(*command.split())
         engine.stop()
 
     def observe(self, start=True):
