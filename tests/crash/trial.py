@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import tempfile
 import time
 
 from host import Host, killed
@@ -51,7 +52,8 @@ class Judge:
         path = os.path.join(self._folder, name)
         if not os.path.exists(path):
             seen = self.host.observe_copy()
-            with open(path + ".%d" % os.getpid(), "w") as file:
+            # A number of the process is no name: each worker has processes of its own.
+            with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
                 file.write(seen)
             os.rename(file.name, path)
         with open(path) as file:
