@@ -139,6 +139,7 @@ bool MarkListReader::next(MarkRecord& record) {
       return true;
     case Kind::times:
       if (timed_ || !parse_times(record.name, record.times)) refuse();
+      record.name.clear();
       timed_ = true;
       return true;
     case Kind::whiteout:
