@@ -16,7 +16,6 @@ namespace drover {
 
 namespace {
 
-constexpr const char* kFolder = "drover";
 constexpr const char* kPlan = "plan.json";
 constexpr const char* kJournal = "journal";
 constexpr std::size_t kPlanLimit = 1 << 20;
@@ -45,18 +44,37 @@ MigrationRecord read_record(const Dir& dir, bool* is_pointer = nullptr) {
   }
 }
 
+bool holds_data(const Dir& dir) {
+  for (const DirEntry& entry : dir.list())
+    if (!entry.name.starts_with(kPlan) && !entry.name.starts_with(kJournal) && !entry.name.starts_with("."))
+      return true;
+  return false;
+}
+
 /// A folder without a word in its journal is one whose migration was cut before it began, and holds no data;
 /// or the journal was lost, and then what is there may be the only copy of something.
 void require_never_begun(const Dir& dir) {
-  for (const DirEntry& entry : dir.list())
-    if (!entry.name.starts_with(kPlan) && !entry.name.starts_with(kJournal) && !entry.name.starts_with("."))
-      throw Error("`" + dir.path() + "` holds data, but no journal that says what it is",
-                  "restore its journal if it was lost; if it is not drover's, move it elsewhere");
+  if (holds_data(dir))
+    throw Error("`" + dir.path() + "` holds data, but no journal that says what it is",
+                "restore its journal if it was lost; if it is not drover's, move it elsewhere");
 }
 
 std::optional<Dir> folder_in(const std::optional<Dir>& root, const std::string& id) {
-  auto above = root ? root->try_sub(kFolder) : std::nullopt;
+  auto above = root ? root->try_sub(kDroverFolder) : std::nullopt;
   return above ? above->try_sub(id) : std::nullopt;
+}
+
+/// Of a migration into another root the part there says that it stages, and then the pointer does; nothing is
+/// staged before both do. Cut in between, it never began.
+JournalContent read_journal(const Dir& dir, const std::string& id) {
+  JournalContent journal = Journal::read(dir);
+  if (journal.state != MigrationState::staging || holds_data(dir)) return journal;
+  bool is_pointer = false;
+  MigrationRecord record = read_record(dir, &is_pointer);
+  if (is_pointer || !record.move) return journal;
+  auto pointer = folder_in(Dir::try_open(record.move->from_root), id);
+  if (pointer && !Journal::read(*pointer).state) journal.state.reset();
+  return journal;
 }
 
 /// What is open in an old root is kept in the new one, unless it is the migration itself.
@@ -70,7 +88,7 @@ Found follow_pointer(Found at) {
     at.journal.state = MigrationState::ended;  // the pointer goes last
     return at;
   }
-  std::string place = "`" + record.move->to_root + "/" + kFolder + "/" + at.id + "`";
+  std::string place = "`" + record.move->to_root + "/" + kDroverFolder + "/" + at.id + "`";
   if (!dir)
     throw Error(
         "`" + at.dir.path() + "` says that this data root is being moved, and " + place +
@@ -80,7 +98,9 @@ Found follow_pointer(Found at) {
             at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
   Found there{at.id, std::move(*dir), {}, std::move(root), std::move(at.dir)};
   there.journal = Journal::read(there.dir);
-  if (!there.journal.state)
+  // The last of a rollback: the journal goes before its folder.
+  bool is_over = at.state() == MigrationState::rolling_back && !holds_data(there.dir);
+  if (!there.journal.state && !is_over)
     throw Error(place + " has no journal that says how far the migration is", "restore its journal");
   return there;
 }
@@ -88,11 +108,11 @@ Found follow_pointer(Found at) {
 /// The open one first; those that have ended after it.
 std::vector<Found> read_folders(const Dir& data_root) {
   std::vector<Found> found;
-  auto above = data_root.try_sub(kFolder);
+  auto above = data_root.try_sub(kDroverFolder);
   if (!above) return found;
   for (const DirEntry& entry : above->list())
     if (auto dir = above->try_sub(entry.name)) {
-      JournalContent journal = Journal::read(*dir);
+      JournalContent journal = read_journal(*dir, entry.name);
       if (!journal.state) require_never_begun(*dir);
       found.push_back({entry.name, std::move(*dir), std::move(journal)});
     }
@@ -198,7 +218,7 @@ void end_what_is_left(const Dir& data_root) {
 
 /// A new folder with its plan. What it is about is begun by the first word in its journal.
 Dir make_folder_for(const Dir& data_root, const std::string& id, const std::string& plan) {
-  Dir above = data_root.make_path(kFolder, 0700);
+  Dir above = data_root.make_path(kDroverFolder, 0700);
   above.make_dir(id, 0700);
   Dir dir = above.sub(id);
   lock(dir);
@@ -224,12 +244,14 @@ namespace {
 
 /// What a cut, or a refusal, has left of one that never began.
 void remove_unbegun(const std::optional<Dir>& root, const std::string& id) {
-  auto dir = folder_in(root, id);
-  if (!dir || Journal::read(*dir).state) return;
-  require_never_begun(*dir);
-  Dir above = root->sub(kFolder);
-  above.remove_tree(id);
-  if (above.list().empty()) root->remove_dir(kFolder);
+  if (!root || !root->try_sub(kDroverFolder)) return;
+  Dir above = root->sub(kDroverFolder);
+  if (auto dir = above.try_sub(id)) {
+    if (read_journal(*dir, id).state) return;
+    require_never_begun(*dir);
+    above.remove_tree(id);
+  }
+  if (above.list().empty()) root->remove_dir(kDroverFolder);
 }
 
 }  // namespace
@@ -274,8 +296,8 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   auto folders = read_folders(data_root);
   if (folders.empty()) {
     // An empty drover/ is what a cut between the last two steps of end() leaves.
-    if (auto above = data_root.try_sub(kFolder); above && above->list().empty())
-      data_root.remove_dir(kFolder);
+    if (auto above = data_root.try_sub(kDroverFolder); above && above->list().empty())
+      data_root.remove_dir(kDroverFolder);
     return std::nullopt;
   }
   Found& first = folders[0];
@@ -283,11 +305,13 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
   // Read again: it may have gone on, or away, before the lock was ours.
   if (first.dir.stat().st_nlink == 0) return find(data_root);
   MigrationState was = first.state();
-  first.journal = Journal::read(first.dir);
+  first.journal = read_journal(first.dir, first.id);
   std::optional<MigrationRecord> record;
   bool is_pointer = false;
   if (first.state() != MigrationState::ended || first.dir.exists(kPlan))
     record = read_record(first.dir, &is_pointer);
+  // Of one that has ended, and lacks its plan already, the pointer still says what it was about.
+  if (!record && first.pointer) record = read_record(*first.pointer);
   if (is_pointer) first.journal.state = was;  // of itself it says only that there is something elsewhere
   MigrationFolder folder(first.root ? *first.root : data_root, first.id, std::move(first.dir),
                          record.value_or(MigrationRecord{}));
@@ -306,14 +330,14 @@ void MigrationFolder::mark_pointer(MigrationState state) {
 void MigrationFolder::remove_pointer() {
   if (!pointer_) return;
   auto root = Dir::try_open(record_.move->from_root);
-  auto above = root ? root->try_sub(kFolder) : std::nullopt;
+  auto above = root ? root->try_sub(kDroverFolder) : std::nullopt;
   pointer_.reset();
   if (!above || !above->exists(id_)) return;
   Dir dir = above->sub(id_);
   Journal::open(dir).state(MigrationState::ended);
   if (dir.exists(kPlan)) dir.unlink(kPlan);
   above->remove_tree(id_);
-  if (above->list().empty()) root->remove_dir(kFolder);
+  if (above->list().empty()) root->remove_dir(kDroverFolder);
   root->sync();
 }
 
@@ -350,15 +374,17 @@ void MigrationFolder::require_no_renamed_layers() const {
 void MigrationFolder::end() {
   require_no_renamed_layers();
   if (state_ != MigrationState::ended) set_state(MigrationState::ended);
+  // By the pointer it is known that the new root's part never began.
+  if (record_.move && root_.path() != record_.move->to_root)
+    remove_unbegun(Dir::try_open(record_.move->to_root), id_);
   remove_content();
   // The journal goes last, so that a cut leaves a folder that says of itself that it has ended.
   if (dir_.exists(kPlan)) dir_.unlink(kPlan);
-  Dir above = root_.sub(kFolder);
+  Dir above = root_.sub(kDroverFolder);
   above.remove_tree(id_);
-  if (above.list().empty()) root_.remove_dir(kFolder);
+  if (above.list().empty()) root_.remove_dir(kDroverFolder);
   root_.sync();
   if (!record_.move) return;
-  remove_unbegun(Dir::try_open(record_.move->to_root), id_);
   // Those that a rollback has emptied.
   for (auto made = record_.move->made.rbegin(); made != record_.move->made.rend(); ++made)
     if (disk::rmdir(made->c_str()) != 0) break;

@@ -30,6 +30,8 @@ std::string next_step(const MigrationRecord&, MigrationState);
 /// Throws Error (in_use) that says how far it is and what can be done now.
 [[noreturn]] void refuse_open_migration(const OpenMigration&, const std::string& data_root);
 
+constexpr const char* kDroverFolder = "drover";  ///< in a data root
+
 /// `<data root>/drover/<id>/`, the one place where drover keeps anything:
 ///
 ///     plan.json        what it is about
@@ -57,6 +59,8 @@ class MigrationFolder {
   static std::optional<MigrationFolder> find(const Dir& data_root);
 
   const std::string& id() const { return id_; }
+  /// From now on this is about another configuration than the plan names: that of a copy of the data root.
+  void use_config(const std::string& path) { record_.config_path = path; }
   const MigrationRecord& record() const { return record_; }
   const Dir& dir() const { return dir_; }
   Dir kept() const { return dir_.make_path("kept", 0700); }

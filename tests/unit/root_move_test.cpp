@@ -108,9 +108,17 @@ TEST_CASE("cut while it is begun or ended, a move is found as what it is") {
     MigrationFolder folder = MigrationFolder::create(roots.old_dir(), roots.record());
     id = folder.id();
   }
-  SUBCASE("the pointer's first word is missing: it never began there, but it did here") {
+  SUBCASE("the pointer's first word is missing: it never began") {
     fs::remove(roots.pointer(id) + "/journal");
     CHECK_FALSE(find_open_migration(roots.old_dir()));
+    CHECK_FALSE(find_open_migration(roots.new_dir()));
+    SUBCASE("ended by the old root") { MigrationFolder::find(roots.old_dir())->end(); }
+    SUBCASE("ended by the new root") { MigrationFolder::find(roots.new_dir())->end(); }
+    SUBCASE("begun over") { MigrationFolder::create(roots.old_dir(), roots.record()).end(); }
+  }
+  SUBCASE("the pointer's journal is lost: what is staged says that it began") {
+    fs::remove(roots.pointer(id) + "/journal");
+    roots.tree.write("/disk/new/drover/" + id + "/kept/config", "{}");
     CHECK(find_open_migration(roots.new_dir()));
     MigrationFolder::find(roots.new_dir())->end();
   }
@@ -138,6 +146,15 @@ TEST_CASE("cut while it is begun or ended, a move is found as what it is") {
     REQUIRE(left);
     CHECK(left->state() == MigrationState::ended);
     left->end();
+  }
+  SUBCASE("rolled back but for an empty folder, and the pointer") {
+    MigrationFolder::find(roots.old_dir())->mark_pointer(MigrationState::rolling_back);
+    MigrationFolder::find(roots.new_dir())->set_state(MigrationState::ended);
+    fs::remove(roots.new_root + "/drover/" + id + "/plan.json");
+    SUBCASE("it says that it has ended") {}
+    SUBCASE("it says nothing any more") { fs::remove(roots.new_root + "/drover/" + id + "/journal"); }
+    CHECK_FALSE(find_open_migration(roots.old_dir()));
+    MigrationFolder::find(roots.old_dir())->end();
   }
   SUBCASE("the new root's journal is lost") {
     fs::remove(roots.new_root + "/drover/" + id + "/journal");
