@@ -9,6 +9,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/own_config.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/way_back.hpp"
 
@@ -32,6 +33,7 @@ int run_commit(Context& context, bool discard_left_behind) {
   }
   if (folder->record().import)
     refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
+  settle_config(dir, *folder, context.config);
   require_committable(store.root, *folder, discard_left_behind);
   std::string from(driver_name(folder->record().from));
   const std::optional<RootMove> move = folder->record().move;

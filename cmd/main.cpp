@@ -19,7 +19,7 @@ void occupy_standard_streams() {
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) std::abort();
 }
 
-/// Or one of the devices that stand for files (/dev/full).
+/// Whether it is a file, or one of the devices that stand for files (/dev/full).
 bool is_file(int fd) {
   constexpr unsigned kMemoryDevices = 1;
   struct stat st;
@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
   std::cout.flush();
   // Who reads a pipe may leave it, and a terminal may go; a file that lacks its end is a failure.
   if (code == 0 && !std::cout && is_file(STDOUT_FILENO)) {
-    std::cerr << "drover: cannot write all of the output, though all was done\nhint: is its disk full?\n";
+    std::cerr << "drover: cannot write all of the output, though all was done\nhint: make room, then see "
+                 "`drover info`\n";
     return static_cast<int>(drover::ExitCode::failed);
   }
   return code;

@@ -16,6 +16,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/size_text.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/own_config.hpp"
 #include "migrate/root_switch.hpp"
 
 namespace drover {
@@ -135,6 +136,7 @@ int run_resume(const MigrateFlags& flags, Context& context) {
   if (folder->record().import)
     refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
   std::optional<EngineLock> other = lock_other_root(folder->record(), store.root.path);
+  settle_config(dir, *folder, context.config);
   correct_state(dir, *folder);
   back_to_staging(dir, *folder);
   MigrationState state = folder->state();

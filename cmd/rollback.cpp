@@ -10,6 +10,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import.hpp"
+#include "migrate/own_config.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/way_back.hpp"
@@ -81,6 +82,8 @@ int run_rollback(Context& context) {
   MigrationRecord record = folder->record();
   if (record.import) return roll_back_an_import(store.root, *folder, context);
   std::optional<EngineLock> other = lock_other_root(record, store.root.path);
+  settle_config(dir, *folder, context.config);
+  refuse_running_containers(dir);
   correct_state(dir, *folder);
   say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
   if (!confirm(context)) return declined();

@@ -1,11 +1,14 @@
 #include "migrate/preflight.hpp"
 
+#include <linux/fs.h>
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
 
 #include "detect/config_root.hpp"
 #include "drivers/probe_backing.hpp"
+#include "drivers/probe_scratch.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
 #include "drivers/sys/mount.hpp"
@@ -119,6 +122,20 @@ void refuse_damage(const std::vector<StoreProblem>& problems) {
       "it behind: --keep-going");
 }
 
+/// A rollback puts the old records in order by one exchange of two names, which zfs before 2.2 does not know.
+void require_exchange_possible(const Dir& dir, const std::string& hint) {
+  Scratch scratch(dir.path());
+  for (const char* name : {"one", "other"}) scratch.dir().make_dir(name, 0700);
+  try {
+    scratch.dir().rename("one", scratch.dir(), "other", RENAME_EXCHANGE);
+  } catch (const SystemError& e) {
+    throw Error(ExitCode::not_usable,
+                "the filesystem of `" + dir.path() +
+                    "` cannot exchange two names, which the way back from renamed layers needs: " + e.what(),
+                hint);
+  }
+}
+
 /// Where the layers cannot be renamed, all of them, that is said before anything is looked at.
 void require_renames_possible(const DataRoot& root, const Dir& dir, const Driver& source, DriverKind to,
                               const MigrateOptions& options) {
@@ -138,6 +155,7 @@ void require_renames_possible(const DataRoot& root, const Dir& dir, const Driver
                 "cannot rename the layers in `" + dir.path_of(name_of(source.kind())) +
                     "`: that is on another filesystem, or mounted apart from the data root",
                 copy);
+  require_exchange_possible(dir, copy);
 }
 
 /// Takes what is damaged out of what was found. What cannot be left behind by itself ends it all.
@@ -186,14 +204,21 @@ bool still_runs(const ContainerRecord& container) {
   return false;
 }
 
+void refuse_if_running(const ContainerRecord& container) {
+  if (!still_runs(container)) return;
+  throw Error(ExitCode::in_use,
+              "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
+                  "), without an engine",
+              "start the engine, stop its containers, and stop it again; live-restore keeps them running");
+}
+
 void refuse_running_containers(const Inventory& inventory) {
-  for (const auto& [id, container] : inventory.containers)
-    if (still_runs(container))
-      throw Error(
-          ExitCode::in_use,
-          "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
-              "), without an engine",
-          "start the engine, stop its containers, and stop it again; live-restore keeps them running");
+  for (const auto& [id, container] : inventory.containers) refuse_if_running(container);
+}
+
+void refuse_running_containers(const Dir& data_root) {
+  for (const auto& [id, container] : store::read_containers(data_root).containers)
+    refuse_if_running(container.record);
 }
 
 void require_importable(const DataRoot& root, DriverKind to, const HomeSettings& settings, bool force) {

@@ -56,6 +56,8 @@ bool still_runs(const ContainerRecord&);
 /// A container outlives its engine where that was killed, or has live-restore, and would go on writing.
 /// Throws Error (in_use).
 void refuse_running_containers(const Inventory&);
+/// The same of all in a data root that can be read, of whichever driver.
+void refuse_running_containers(const Dir& data_root);
 
 /// Throws Error (not_usable) if new layers cannot be made under this driver here; `force` as in
 /// MigrateOptions.
