@@ -97,12 +97,18 @@ std::optional<std::string> ConfigFile::replace(const std::string& new_text) cons
   return dir.path_of(backup);
 }
 
-void ConfigFile::write(const std::string& new_text) {
+struct stat ConfigFile::stat() const {
+  return folder().stat(fs::path(target_).filename().string());
+}
+
+void ConfigFile::write(const std::string& new_text, const struct stat* made_like) {
   std::string name = fs::path(target_).filename().string();
   Dir dir = folder();
   if (exists_) {
     struct stat st = dir.stat(name);
     dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
+  } else if (made_like) {
+    dir.write_atomic(name, new_text, made_like->st_mode & 07777, made_like->st_uid, made_like->st_gid);
   } else {
     dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
   }

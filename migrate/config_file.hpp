@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/stat.h>
+
 #include <optional>
 #include <string>
 
@@ -29,8 +31,12 @@ class ConfigFile {
   /// kept, if there was one.
   std::optional<std::string> replace(const std::string& new_text) const;
 
-  /// The same without a copy beside it, for who keeps the old text elsewhere. It is text() from then on.
-  void write(const std::string& new_text);
+  /// Owner and mode. Throws SystemError if there is no file.
+  struct stat stat() const;
+
+  /// The same without a copy beside it, for who keeps the old text elsewhere. It is text() from then on. One
+  /// that is not there gets its owner and mode from `made_like`; without it, root's and 0644.
+  void write(const std::string& new_text, const struct stat* made_like = nullptr);
   /// Removes what a write() that was cut short has left beside the file.
   void discard_unfinished() const;
   /// Removes a file that was not there at first; gone already is success.

@@ -50,7 +50,15 @@ void SwitchConfig::keep() {
   for (const char* name : {kKept, kNotThere})
     if (kept_.exists(name)) kept_.unlink(name);
   for_target(held(file.text()));  // what cannot be written is found out here, while nothing is switched
-  kept_.write_atomic(file.exists() ? kKept : kNotThere, file.text(), 0600, ::geteuid(), ::getegid());
+  if (!file.exists()) return kept_.write_atomic(kNotThere, "", 0600, ::geteuid(), ::getegid());
+  struct stat st = file.stat();
+  kept_.write_atomic(kKept, file.text(), st.st_mode & 07777, st.st_uid, st.st_gid);
+}
+
+/// One that somebody has removed comes back with the owner and mode that it had.
+void SwitchConfig::write(ConfigFile& file, const std::string& text) const {
+  auto old = kept_.try_stat(kKept);
+  file.write(text, old ? &*old : nullptr);
 }
 
 bool SwitchConfig::is_kept() const { return kept_.exists(kKept) || kept_.exists(kNotThere); }
@@ -96,7 +104,7 @@ void SwitchConfig::hold() {
   ConfigFile file(path_);
   // One that somebody has removed meanwhile says nothing of the settings.
   if (!is_on_hold(file.text()))
-    file.write(held(file.exists() || !is_kept() ? file.text() : kept_text().value_or("")));
+    write(file, held(file.exists() || !is_kept() ? file.text() : kept_text().value_or("")));
 }
 
 void SwitchConfig::set_new() {
@@ -106,7 +114,7 @@ void SwitchConfig::set_new() {
   std::string base =
       !file.exists() || is_ours(file.text()) ? kept_text().value_or("") : without_hold(file.text());
   std::string text = for_target(base);
-  if (file.text() != text) file.write(text);
+  if (file.text() != text) write(file, text);
 }
 
 void SwitchConfig::set_old() {
@@ -114,7 +122,7 @@ void SwitchConfig::set_old() {
   ConfigFile file(path_);
   file.discard_unfinished();
   if (!file.exists()) {
-    if (old) file.write(*old);
+    if (old) write(file, *old);
   } else if (!is_ours(file.text())) {
     std::string text = without_hold(file.text());
     std::vector<const char*> ours = {kDriver, kOptions};

@@ -43,6 +43,7 @@ class SwitchConfig {
 
  private:
   std::optional<std::string> kept_text() const;
+  void write(ConfigFile&, const std::string& text) const;
   std::string held(const std::string& text) const;
   std::string for_target(const std::string& text) const;
   bool is_ours(const std::string& text) const;
