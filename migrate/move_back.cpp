@@ -70,8 +70,9 @@ void clear_new_root(const MigrationFolder& folder) {
   driver_entry(folder.record().to)
       .open(move.to_root + "/" + to_name(folder), folder.record().to_home)
       ->remove_home();
+  // What the old root has now may have been made since. While staging nothing is written down yet.
   std::vector<std::string> carried = RootSwitch(folder).carried();
-  if (auto old = Dir::try_open(move.from_root))
+  if (auto old = carried.empty() ? Dir::try_open(move.from_root) : std::nullopt)
     for (const DirEntry& entry : old->list()) carried.push_back(entry.name);
   RootEntries there = entries_of(*root, carried);
   for (const std::string& name : there.ours) root->remove_tree(name);
