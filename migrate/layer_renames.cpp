@@ -6,6 +6,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
+#include "migrate/mark_list.hpp"
 #include "migrate/mark_scan.hpp"
 #include "migrate/respell_layer.hpp"
 
@@ -18,6 +19,7 @@ constexpr const char* kImages = "images";
 constexpr const char* kOthers = "others";
 constexpr const char* kBack = "back";
 constexpr const char* kBackUnfinished = "back.new";
+constexpr const char* kBackBegun = "back-begun";
 
 /// What is at a layer's place; nothing where there is no such layer, or it lacks its directory.
 std::optional<Dir> layer_at(const std::optional<LayerPlace>& place) {
@@ -67,12 +69,13 @@ std::vector<LayerRenames::Renamed> LayerRenames::all() const {
 }
 
 void LayerRenames::stage(const PlannedLayer& layer, const Driver& source, const Driver& target) const {
+  // A list says that the place is free, or taken by the layer itself.
+  if (auto place = target.place_in_home(layer.id); layer_at(place)) place->holder.remove_dir(place->name);
   Dir lists = folder_.make_path(std::string(kRenames) + "/" + (layer.immutable() ? kImages : kOthers), 0700);
   if (layer.respelled)
     write_marks(lists, layer.id, source.open(layer.id).root, source.marks(), target.marks(), false);
   else
     MarkListWriter(lists, layer.id).finish();
-  if (auto place = target.place_in_home(layer.id); layer_at(place)) place->holder.remove_dir(place->name);
 }
 
 bool LayerRenames::is_awaited(const LayerId& id, const Driver& target) const {
@@ -96,7 +99,8 @@ void LayerRenames::drop(const LayerId& id) const {
 bool LayerRenames::begun(const Driver& source, const Driver& target) const {
   std::vector<Renamed> layers = all();
   return std::any_of(layers.begin(), layers.end(), [&](const Renamed& layer) {
-    return layer_at(target.place_in_home(layer.id)) && !layer_at(source.place_in_home(layer.id));
+    auto there = layer_at(target.place_in_home(layer.id));
+    return there && (!layer_at(source.place_in_home(layer.id)) || !there->list().empty());
   });
 }
 
@@ -125,6 +129,24 @@ void LayerRenames::forward(const Driver& source, const Driver& target) const {
   each(require_respelled);
 }
 
+void LayerRenames::require_way_back(const Driver& source, const Driver& target) const {
+  for (const Renamed& layer : all()) {
+    auto old = source.place_in_home(layer.id), now = target.place_in_home(layer.id);
+    if (!layer_at(now)) continue;
+    if (layer_at(old))
+      throw Error("layer " + short_id(layer.id) + " is in both homes: `" + old->holder.path_of(old->name) +
+                      "` was not put there by drover",
+                  "was a backup restored, or a directory made by hand? Move that elsewhere, then try again");
+    for (const auto* place : {&old, &now})
+      if (*place && is_guarded((*place)->holder, ""))
+        throw Error(
+            "nothing can be renamed in `" + (*place)->holder.path() + "`: it is immutable or append-only",
+            "take that away (chattr -i -a), then try again");
+    MarkListReader list(*lists(layer.image ? kImages : kOthers), layer.id);
+    for (MarkRecord record; list.next(record);) continue;
+  }
+}
+
 void LayerRenames::look_back(const Driver& source, const Driver& target) const {
   std::vector<Renamed> layers = all();
   for (const Renamed& layer : layers) {
@@ -135,6 +157,7 @@ void LayerRenames::look_back(const Driver& source, const Driver& target) const {
                 "was one of the homes moved? Move it back, then try again");
   }
   Dir renames = folder_.make_path(kRenames, 0700);
+  if (renames.exists(kBackBegun)) return;
   for (const char* before : {kBackUnfinished, kBack}) renames.remove_tree(before);
   Dir made = renames.make_path(kBackUnfinished, 0700);
   for (const Renamed& layer : layers)
@@ -155,6 +178,13 @@ std::set<LayerId> LayerRenames::gone(const Driver& source, const Driver& target)
   return gone;
 }
 
+std::set<LayerId> LayerRenames::without_place(const Driver& source, const Driver& target) const {
+  std::set<LayerId> layers;
+  for (const Renamed& layer : all())
+    if (!source.place_in_home(layer.id) && layer_at(target.place_in_home(layer.id))) layers.insert(layer.id);
+  return layers;
+}
+
 void LayerRenames::spell_back(const Renamed& layer, const Dir& root, Marks from, Marks to) const {
   Dir staged = *lists(layer.image ? kImages : kOthers);
   LayerMarks marks{staged, layer.id, root, from, to, folder_};
@@ -170,6 +200,12 @@ void LayerRenames::spell_back(const Renamed& layer, const Dir& root, Marks from,
 }
 
 void LayerRenames::back(const Driver& source, const Driver& target) const {
+  // From here on the marks are of both spellings.
+  if (Dir renames = folder_.make_path(kRenames, 0700); !renames.exists(kBackBegun)) {
+    renames.make_dir(kBackBegun, 0700);
+    renames.sync();
+    folder_.sync();
+  }
   std::vector<LayerId> spelled;
   for (const Renamed& layer : all()) {
     auto old = source.place_in_home(layer.id), place = target.place_in_home(layer.id);

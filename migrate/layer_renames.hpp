@@ -38,8 +38,7 @@ class LayerRenames {
 
   // While no engine starts.
 
-  /// Whether any layer has left the old home for the new one. (While staging, a cut can leave the empty
-  /// directory in its place.)
+  /// Whether any layer has left the old home for the new one.
   bool begun(const Driver& source, const Driver& target) const;
   /// Renames all that are staged, spells their marks anew, and reads them back. All is durable then.
   void forward(const Driver& source, const Driver& target) const;
@@ -47,17 +46,23 @@ class LayerRenames {
   /// are spelled by what look_back() found, all else by what was staged.
   void back(const Driver& source, const Driver& target) const;
 
+  /// Throws Error where back() could not end: a layer is in both homes, a list is damaged, a directory is
+  /// immutable. Changes nothing.
+  void require_way_back(const Driver& source, const Driver& target) const;
+
   // Before a rollback, where an engine may have run on the new home; nothing that an engine looks at is
   // changed.
 
   /// Reads the marks of the layers that an engine may have written to. Throws Error where one could not be
-  /// spelled in the old way.
+  /// spelled in the old way. Does nothing where back() has begun: marks may be of either spelling then.
   void look_back(const Driver& source, const Driver& target) const;
   /// look_back() was called: an engine may have run on the new home.
   bool looked_back() const;
   /// The renamed layers that are neither in the old home nor in the new one: removed with the engine, or
   /// lost.
   std::set<LayerId> gone(const Driver& source, const Driver& target) const;
+  /// Those that are in the new home and have no place in the old one any more.
+  std::set<LayerId> without_place(const Driver& source, const Driver& target) const;
 
  private:
   struct Renamed {

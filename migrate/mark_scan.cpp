@@ -15,15 +15,6 @@ namespace {
 
 constexpr std::string_view kOpaqueMarkFile = ".wh..wh..opq";
 
-/// With chattr's +i or +a no entry of a directory, and no name of a file, can be changed.
-bool is_guarded(const Dir& dir, const std::string& name) {
-  struct statx st;
-  int flags = AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0);
-  if (::statx(dir.fd(), name.c_str(), flags, STATX_TYPE, &st) != 0)
-    throw_errno("cannot stat `" + dir.path_of(name) + "`");
-  return st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
-}
-
 /// Of the driver that reads such marks, for people.
 std::string reader_of(Marks marks) {
   switch (marks) {
@@ -45,29 +36,38 @@ bool shows_elsewhere(std::string_view attribute) {
 
 }  // namespace
 
-void MarkScan::object(const Dir& dir, std::string_view name, const std::string& why) {
-  if (obstacle_.empty()) obstacle_ = "`" + (name.empty() ? dir.path() : dir.path_of(name)) + "` " + why;
+bool is_guarded(const Dir& dir, const std::string& name) {
+  struct statx st;
+  int flags = AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0);
+  if (::statx(dir.fd(), name.c_str(), flags, STATX_TYPE, &st) != 0)
+    throw_errno("cannot stat `" + dir.path_of(name) + "`");
+  return st.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND);
+}
+
+void MarkScan::object(const Dir& dir, std::string_view name, const std::string& why,
+                      std::string_view way_out) {
+  if (!obstacle_.empty()) return;
+  obstacle_ = "`" + (name.empty() ? dir.path() : dir.path_of(name)) + "` " + why;
+  way_out_ = way_out;
 }
 
 void MarkScan::look_at_attributes(const Dir& dir, std::string_view name, bool directory) {
   for (const auto& [attribute, value] : dir.xattrs(name)) {
     bool ours = is_bookkeeping_xattr(from_, attribute), theirs = is_bookkeeping_xattr(to_, attribute);
     if (ours && directory && is_opaque_xattr(attribute) && value == "y") continue;
-    if (ours && shows_elsewhere(attribute)) {
-      object(dir, name, "has the attribute " + attribute + ", by which a part of it is elsewhere");
-      if (way_out_.empty())
-        way_out_ =
-            "this was written with overlay's redirect_dir or metacopy switched on: commit the container to "
-            "an "
-            "image, and remove it";
-    } else if (theirs && !ours) {
+    if (ours && shows_elsewhere(attribute))
+      object(dir, name,
+             "has the attribute " + attribute +
+                 " (of overlay's redirect_dir or metacopy), by which a part of it is elsewhere",
+             "save the container outside of the data root (docker commit, then docker save -o FILE: an image "
+             "that stays inside does not come back) and remove it");
+    else if (theirs && !ours)
       object(dir, name,
              "has the attribute " + attribute + ", which " + reader_of(to_) + " would take for its own");
-    } else if (ours && !theirs && !going_back_) {
+    else if (ours && !theirs && !going_back_)
       object(dir, name,
              "has the attribute " + attribute + ", which " + reader_of(from_) + " hides and " +
                  reader_of(to_) + " shows");
-    }
   }
 }
 

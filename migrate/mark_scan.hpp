@@ -9,6 +9,10 @@
 
 namespace drover {
 
+/// With chattr's +i or +a no entry of a directory, and no name of a file, can be changed. Of the directory
+/// itself where `name` is empty.
+bool is_guarded(const Dir&, const std::string& name);
+
 /// Looks on while a delta is measured, and finds what of it would have to be spelled anew if the directory
 /// became, as it is, a layer of a driver with other marks; and what cannot be.
 class MarkScan : public TreeVisitor {
@@ -24,7 +28,7 @@ class MarkScan : public TreeVisitor {
 
   /// The first thing that keeps the layer from being taken over so, in words; empty: nothing does.
   const std::string& obstacle() const { return obstacle_; }
-  /// What else than to remove it can be done about that; empty: nothing.
+  /// What else than to remove it can be done about that, beginning with a verb; empty: nothing.
   const std::string& way_out() const { return way_out_; }
   bool has_changes() const { return has_changes_; }
   /// There is book-keeping of `from` in it.
@@ -36,7 +40,7 @@ class MarkScan : public TreeVisitor {
     std::string name;
     bool listed;
   };
-  void object(const Dir&, std::string_view name, const std::string& why);
+  void object(const Dir&, std::string_view name, const std::string& why, std::string_view way_out = {});
   void look_at_attributes(const Dir&, std::string_view name, bool directory);
   void look_at_entry(const Dir&, const DirEntry&, Opacity inside, std::vector<Change>&);
   void look_at_content(const Dir&, const DirEntry&);

@@ -2,10 +2,13 @@
 
 #include <linux/fs.h>
 
+#include <algorithm>
+
 #include "drivers/clone_tree.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/left_behind.hpp"
+#include "migrate/left_behind_record.hpp"
 #include "migrate/left_out.hpp"
 #include "migrate/stage_records.hpp"
 
@@ -39,9 +42,42 @@ FactsOfLayers facts_without(const Driver& source, const std::set<LayerId>& gone)
   return facts;
 }
 
+/// What the new setup never had nobody can have removed from it: it is no part of this.
+void set_apart(Inventory& inventory, const LeftBehind& left_before) {
+  for (const auto& [part, what] : left_before) {
+    inventory.layers.erase(part.id);
+    inventory.images.erase(part.id);
+    inventory.containers.erase(part.id);
+    inventory.mounts.erase(part.id);
+    std::erase_if(inventory.foreign_containers, [&](const auto& one) { return one.id == part.id; });
+  }
+}
+
+void say_what_lacks_layers(const Driver& source, const LeftBehind& left_before,
+                           const std::set<LayerId>& gone) {
+  for (const auto& [part, what] : left_before)
+    for (const LayerId& id : what.files) {
+      std::vector<LayerId> stack;
+      try {
+        stack = source.stack(id);
+      } catch (const Error& e) {
+        if (!is_damage(e)) throw;  // it was so before
+      }
+      if (std::none_of(stack.begin(), stack.end(), [&](const LayerId& one) { return gone.contains(one); }))
+        continue;
+      log_warning(
+          describe(part, what) +
+          " was left behind, and stands on layers that were removed with the engine since: it is there, "
+          "and not whole");
+      break;
+    }
+}
+
 /// What of the old store is not whole without these layers.
-Inventory without_removed(const Dir& data_root, const Driver& source, const std::set<LayerId>& gone) {
+Inventory without_removed(const Dir& data_root, const Driver& source, const LeftBehind& left_before,
+                          const std::set<LayerId>& gone) {
   Inventory inventory = read_inventory(data_root, source.kind(), nullptr);
+  set_apart(inventory, left_before);
   FactsOfLayers facts = facts_without(source, gone);
   LayerOwners owners(inventory);
   // What was damaged before, or left behind, comes back as it was.
@@ -81,7 +117,16 @@ void leave_out_removed(const Dir& data_root, const MigrationFolder& migration, D
   Dir image = data_root.sub(kImage);
   std::string driver(driver_name(source.kind()));
   if (gone.empty()) return;
-  Inventory inventory = without_removed(data_root, source, gone);
+  LeftBehind left_before;
+  if (migration.record().keep_going) {
+    auto left = read_left_behind(folder);
+    if (!left)
+      throw Error("`" + folder.path_of(kLeftBehindFile) + "` is missing or damaged",
+                  "it says what the migration has left behind, and the way back leaves alone; restore it");
+    left_before = std::move(*left);
+  }
+  Inventory inventory = without_removed(data_root, source, left_before, gone);
+  say_what_lacks_layers(source, left_before, gone);
   for (const auto& [part, what] : inventory.left)
     if (part.kind != Part::Kind::layer)
       log_warning(describe(part, what) +

@@ -18,12 +18,25 @@ namespace drover {
 namespace {
 
 constexpr const char* kHome = "home";
+constexpr const char* kRecordsInode = "records-inode";  ///< of the new records
 constexpr const char* kPreviousHome = "previous-home";
 constexpr const char* kPreviousImage = "previous-image";
 // What both setups have under one name. A twin is in the migration's folder as long as it is not in force,
 // and the old one in `kept/` as long as the twin is: the names alone tell how far the switch is, in a copy of
 // the data root, too.
 constexpr const char* kTwins[] = {kContainers, kBuildRecords};
+
+/// The layers that these records name, damaged ones included.
+std::set<LayerId> named_by(const Dir& records) {
+  store::LayerDb db = store::read_layerdb(records);
+  std::set<LayerId> named;
+  for (const auto& [chain, layer] : db.layers) named.insert(layer.cache_id);
+  for (const auto& [name, mount] : db.mounts)
+    for (const LayerId& id : files_of(mount)) named.insert(id);
+  for (const auto* damaged : {&db.files_of_damaged_layers, &db.files_of_damaged_mounts})
+    for (const auto& [name, files] : *damaged) named.insert(files.begin(), files.end());
+  return named;
+}
 
 void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as) {
   from.rename(name, to, as, RENAME_NOREPLACE);
@@ -46,6 +59,8 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
+  if (folder_.record().renames)
+    kept_.write_atomic(kRecordsInode, std::to_string(folder_.dir().sub(kImage).stat().st_ino), 0600);
   folder_.dir().sync();
 }
 
@@ -155,46 +170,79 @@ void Switch::require_old_whole() const {
 }
 
 Dir Switch::new_records() const {
-  return folder_.dir().exists(kImage) ? folder_.dir().sub(kImage) : image_.sub(to_);
+  if (folder_.dir().exists(kImage)) return folder_.dir().sub(kImage);
+  if (auto records = image_.try_sub(to_)) return std::move(*records);
+  throw Error("`" + image_.path_of(to_) + "` is missing",
+              "was it moved? Restore it, and the home of " + to_ + " with it, then try again");
 }
 
-/// An engine that has removed a layer has taken it out of its records as well; and where none can have run on
-/// the new home, none has removed any.
+/// An engine that finds neither home nor records makes new ones, which name nothing; that is no removal. In a
+/// copy of the data root nothing tells them from the records that were put in place but what else is there.
+void Switch::require_records_put_here(const std::set<LayerId>& lost) const {
+  Dir records = new_records();
+  if (kept_.try_read(kRecordsInode, 64) == std::to_string(records.stat().st_ino)) return;
+  auto refuse = [&](const std::string& what) {
+    throw Error("the layers of " + what + " are neither in the home of " + to_ + " nor in that of " + from_,
+                "were home and records moved, and made anew by an engine? Put `" + root_.path_of(to_) +
+                    "` and `" + records.path() +
+                    "` back as they were, then try again. If all was removed with the engine, there is "
+                    "nothing to go back to: `drover commit`");
+  };
+  if (lost.size() == renames_.count()) refuse("all that was renamed");
+  // What removes a container removes this, too.
+  store::LayerDb old = store::read_layerdb(kept_.exists(kImage) ? kept_.sub(kImage) : image_.sub(from_));
+  store::LayerDb now = store::read_layerdb(records);
+  auto containers = root_.try_sub(kContainers);
+  for (const auto& [name, mount] : old.mounts)
+    if (lost.contains(mount.mount_id) && !now.mounts.contains(name) &&
+        !now.files_of_damaged_mounts.contains(name) && containers && containers->exists(name))
+      refuse("container " + short_id(name));
+}
+
+/// An engine that removes a layer takes it out of its records, at the latest when it starts the next time;
+/// and where none can have run on the new home, none has removed any.
 std::set<LayerId> Switch::removed_with_engine() const {
   if (!renames_.looked_back()) return {};
   std::set<LayerId> gone = renames_.gone(*source_anywhere(), *target_anywhere());
-  if (gone.empty()) return gone;
-  store::LayerDb now = store::read_layerdb(new_records());
-  for (const auto& [chain, layer] : now.layers) gone.erase(layer.cache_id);
-  for (const auto& [name, mount] : now.mounts)
-    for (const LayerId& id : files_of(mount)) gone.erase(id);
-  for (const auto* damaged : {&now.files_of_damaged_layers, &now.files_of_damaged_mounts})
-    for (const auto& [name, files] : *damaged)
-      for (const LayerId& id : files) gone.erase(id);
+  if (!gone.empty())
+    for (const LayerId& id : named_by(new_records())) gone.erase(id);
   return gone;
 }
 
-/// While an engine can have run on the new home, what it names and what is in neither home is lost, or out of
-/// sight; and what needs it would be taken for removed.
+/// What the records name that are in force, and has no place, is lost or out of sight; and what needs it
+/// would be taken for removed.
 void Switch::require_renamed_there() const {
-  bool may_have_run = renames_.looked_back() || (is_all_new() && !config_.is_held());
+  auto old_home = source_anywhere(), new_home = target_anywhere();
+  renames_.require_way_back(*old_home, *new_home);
+  const bool switched = folder_.state() == MigrationState::switched;
+  std::set<LayerId> unplaced = renames_.without_place(*old_home, *new_home);
+  if (!unplaced.empty())
+    for (const LayerId& id : named_by(kept_.exists(kImage) ? kept_.sub(kImage) : image_.sub(from_)))
+      if (unplaced.contains(id))
+        throw Error("the place of layer " + short_id(id) + " in the home of " + from_ +
+                        " is missing, though the records of " + from_ + " name it",
+                    "was it moved, or put into lost+found by a repair? Restore it, then try again");
+  // The layers are back before any of what is staged is taken back.
+  bool may_have_run = is_all_new() && (renames_.looked_back() || !config_.is_held());
   if (!may_have_run) return;
-  auto home = target_anywhere();
-  std::set<LayerId> lost = renames_.gone(*source_anywhere(), *home);
+  std::set<LayerId> lost = renames_.gone(*old_home, *new_home);
   if (lost.empty()) return;
-  store::LayerDb now = store::read_layerdb(new_records());
-  auto require = [&](const LayerId& id) {
-    if (lost.contains(id))
-      throw Error("layer " + short_id(id) + " is neither in the home of " + to_ + " nor in that of " + from_ +
-                      ", though the records of " + to_ + " name it",
-                  "is the home's disk not mounted, or was the layer moved? Restore it, then try again" +
-                      std::string(folder_.state() == MigrationState::switched
-                                      ? "; nothing was changed, and `drover commit` keeps what there is"
-                                      : ""));
-  };
-  for (const auto& [chain, layer] : now.layers) require(layer.cache_id);
-  for (const auto& [name, mount] : now.mounts)
-    for (const LayerId& id : files_of(mount)) require(id);
+  require_records_put_here(lost);
+  for (const LayerId& id : named_by(new_records())) {
+    if (!lost.contains(id)) continue;
+    std::string what = "layer " + short_id(id) + " is neither in the home of " + to_ + " nor in that of " +
+                       from_ + ", though the records of " + to_ + " name it";
+    if (switched)
+      throw Error(what,
+                  "is the home's disk not mounted, or was the layer moved? Restore it, then try again. If "
+                  "it is lost, start the engine (it ends removals that were cut), remove what uses the "
+                  "layer, and stop it. Nothing was changed");
+    auto place = old_home->place_in_home(id);
+    throw Error(what, "restore it, then try again" +
+                          (place ? "; to go back without what it had, make an empty directory `" +
+                                       place->holder.path_of(place->name) + "`"
+                                 : std::string()));
+  }
 }
 
 void Switch::backward() {
@@ -205,10 +253,14 @@ void Switch::backward() {
   if (kept_.exists(kHome)) source_at(folder_.kept_home_path())->release();
   restore(kHome, root_, from_);
   if (folder_.record().renames) {
-    renames_.back(*source_anywhere(), *target_anywhere());
+    auto old_home = source_anywhere(), new_home = target_anywhere();
+    // An engine came up on the old home, and has removed them; no record names them.
+    for (const LayerId& id : renames_.without_place(*old_home, *new_home)) renames_.drop(id);
+    renames_.back(*old_home, *new_home);
     step("the layers are in the old home");
-    if (!renames_.looked_back())
-      for (const LayerId& id : renames_.gone(*source_anywhere(), *target_anywhere()))
+    std::set<LayerId> removed = removed_with_engine(), gone = renames_.gone(*old_home, *new_home);
+    for (const LayerId& id : named_by(image_.sub(from_)))
+      if (gone.contains(id) && !removed.contains(id))
         log_warning("layer " + short_id(id) +
                     " is in neither home, and what needs it is damaged (drover verify)");
   }

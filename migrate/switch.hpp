@@ -62,6 +62,7 @@ class Switch {
   void require_old_whole() const;
   std::set<LayerId> removed_with_engine() const;
   void require_renamed_there() const;
+  void require_records_put_here(const std::set<LayerId>& lost) const;
   void require_free(const Dir& in, const std::string& name, const std::string& kept) const;
   void step(const std::string& what);
 

@@ -4,6 +4,7 @@
 #include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
 #include "migrate/commit_check.hpp"
+#include "migrate/config_file.hpp"
 #include "migrate/left_behind.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/move_back.hpp"
@@ -109,6 +110,7 @@ void go_back(const Dir& data_root, MigrationFolder& folder) {
   if (state == MigrationState::committing)
     throw Error("the old setup is being deleted already", "`drover commit` finishes that");
   if (state != MigrationState::staging && state != MigrationState::ended) {
+    ConfigFile(folder.record().config_path).require_replaceable();
     Switch way(data_root, folder);
     way.require_way_back();
     way.look_back();
@@ -151,7 +153,8 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder, bo
   auto home = driver_entry(record.to).open(root.path + "/" + to, record.to_home);
   for (const StoreProblem& problem : read_inventory(dir, record.to, home.get()).problems)
     if (problem.fatal)
-      throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what, only_copy);
+      throw Error(ExitCode::proof_failed, "the store of " + to + " is damaged: " + problem.what,
+                  only_copy + "; to stay, remove with the engine what is damaged");
   auto old = kept_home(folder);
   auto kept = folder.dir().try_sub("kept");
   if (auto records = kept ? kept->try_sub("image") : std::nullopt; records && old) {

@@ -78,4 +78,15 @@ inline void remove_container(const SampleHost& host, DriverKind kind) {
   Dir::open(host.path("containers")).remove_tree(container);
 }
 
+/// As the engine does, all of them: the layers, then the records.
+inline void remove_images(const SampleHost& host, DriverKind kind) {
+  Inventory now = read_inventory(Dir::open(host.root()), kind, nullptr);
+  Dir records = Dir::open(host.path("image/" + std::string(driver_name(kind))));
+  auto home = home_of(host, kind);
+  for (const auto& [chain, layer] : now.layers) home->remove(layer.cache_id);
+  for (const char* removed : {"layerdb/sha256", "imagedb/content/sha256", "imagedb/metadata/sha256"})
+    records.walk(removed).clear();
+  records.write_atomic("repositories.json", "{\"Repositories\":{}}", 0600, 0, 0);
+}
+
 }  // namespace drover::test

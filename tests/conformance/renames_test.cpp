@@ -1,14 +1,10 @@
 // Layers that are renamed instead of copied (`migrate --move`): among all drivers that can, there and back.
 #include <doctest/doctest.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
 
 #include "drivers/marks.hpp"
-#include "drivers/sys/trail.hpp"
 #include "migrate/layer_renames.hpp"
 #include "migrate/migration_folder.hpp"
 #include "tests/conformance/renames_host.hpp"
@@ -143,7 +139,10 @@ TEST_CASE("a damaged layer is refused where it is, or stays in the old home") {
                            [](const auto& one) { return has(display_name(one.second), "slim"); });
   REQUIRE(slim != inventory.images.end());
   LayerId top = inventory.layers.at(*slim->second.top).cache_id;
-  home_of(host, DriverKind::overlay2)->open(top).root.walk("opt/cache").write_atomic("third", "damaged", 0644);
+  home_of(host, DriverKind::overlay2)
+      ->open(top)
+      .root.walk("opt/cache")
+      .write_atomic("third", "damaged", 0644);
   Run verified = host.run({"verify"});
   REQUIRE(verified.code != 0);
   CHECK(host.run({"migrate", "--to", "fuse-overlayfs", "--move", "--yes"}).code == 12);

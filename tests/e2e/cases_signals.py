@@ -117,6 +117,23 @@ def reader_gone(bench, source):
     bench.check_all(bench.before, "vfs")
 
 
+def full_disk_behind_output(bench, source):
+    """What was asked for is the text: where that is not whole, it was not done."""
+    bench.take_source(source)
+    for words in (("info",), ("info", "--format", "json"), ("migrate", "--to", "vfs", "--dry-run")):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                bench.command(*words),
+                stdin=subprocess.DEVNULL,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                timeout=300,
+            )
+        if done.returncode != 1 or b"cannot write all of the output" not in done.stderr:
+            raise AssertionError("%s: exit %d: %r" % (" ".join(words), done.returncode, done.stderr))
+    bench.check_all(bench.before, bench.driver)
+
+
 def terminal_gone(bench, source):
     """The window is closed in the middle: SIGHUP, and no terminal to print on."""
     bench.take_source(source)
@@ -157,6 +174,7 @@ def cases():
         ("waiting-for-input", waiting_for_input),
         ("closed-streams", closed_streams),
         ("reader-gone", reader_gone),
+        ("full-disk-behind-output", full_disk_behind_output),
         ("terminal-gone", terminal_gone),
     ):
         found.append(("signals/" + name, source, lambda bench, f=function: f(bench, source)))

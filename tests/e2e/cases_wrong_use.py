@@ -70,6 +70,22 @@ def container_outlives_engine(bench, source):
     bench.check_all(bench.before, "overlay2")
 
 
+def container_outlives_new_engine(bench, source):
+    """What still runs would go on writing into what a rollback gives up, or takes back."""
+    bench.take_source(source)
+    bench.drover("migrate", "--to", "vfs", "--yes")
+    bench.engine.start()
+    bench.engine.docker("run", "-d", "--name", "stays", "--network", "none", "base:1", "sleep", "1000")
+    process = bench.engine.api("/containers/stays/json")["State"]["Pid"]
+    bench.engine.kill()
+    require_message(bench.drover("rollback", "--yes", expect=11), "stays")
+    os.kill(process, signal.SIGKILL)
+    bench.engine.start()
+    bench.engine.stop()
+    bench.drover("rollback", "--yes")
+    bench.check_all(bench.before, bench.driver)
+
+
 def migrate_refused(bench, code, target, source=SOURCE, mention="", **more):
     bench.take_source(source)
     refused(bench, code, "migrate", "--to", target, "--yes", mention=mention or target, **more)
@@ -284,5 +300,10 @@ def cases():
         }.get(name, "")
         found.append(("wrong/damaged-" + name, lambda bench, d=damage, m=mention: damaged(bench, d, m)))
     return [(name, SOURCE, function) for name, function in found] + [
-        ("wrong/container-runs", "vfs@ext4", lambda bench: container_outlives_engine(bench, "vfs@ext4"))
+        ("wrong/container-runs", "vfs@ext4", lambda bench: container_outlives_engine(bench, "vfs@ext4")),
+        (
+            "wrong/container-runs-at-rollback",
+            SOURCE,
+            lambda bench: container_outlives_new_engine(bench, SOURCE),
+        ),
     ]
