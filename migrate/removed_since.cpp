@@ -49,7 +49,7 @@ void set_apart(Inventory& inventory, const LeftBehind& left_before) {
     inventory.images.erase(part.id);
     inventory.containers.erase(part.id);
     inventory.mounts.erase(part.id);
-    std::erase_if(inventory.foreign_containers, [&](const auto& one) { return one.id == part.id; });
+    std::erase_if(inventory.foreign_containers, [&id = part.id](const auto& one) { return one.id == id; });
   }
 }
 
