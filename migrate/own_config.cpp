@@ -35,7 +35,6 @@ std::optional<Dir> other_root_of(const Dir& data_root, const MigrationFolder& fo
   EngineConfig config = readable_config(folder.record().config_path);
   auto root = Dir::try_open(find_data_root(std::nullopt, config).path);
   if (!root || is_root_of(*root, data_root)) return std::nullopt;
-  if (config.data_root) return root;
   auto above = root->try_sub(kDroverFolder);
   return above && above->exists(folder.id()) ? std::move(root) : std::nullopt;
 }

@@ -28,6 +28,10 @@ TEST_CASE("the configuration of the plan is taken where it is this data root's, 
   CHECK(settled(fixture, std::nullopt) == planned);
   fixture.tree().write("/etc/daemon.json", config_naming(fixture.tree().path("/gone")));
   CHECK(settled(fixture, std::nullopt) == planned);
+  // It was so when the migration began, and is what the way back writes.
+  fixture.tree().write("/another/image/overlay2/repositories.json", "{}");
+  fixture.tree().write("/etc/daemon.json", config_naming(fixture.tree().path("/another")));
+  CHECK(settled(fixture, std::nullopt) == planned);
   fixture.tree().write("/etc/daemon.json", "broken");
   CHECK(settled(fixture, std::nullopt) == planned);
 }
