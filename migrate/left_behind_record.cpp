@@ -103,4 +103,10 @@ std::optional<LeftBehind> read_left_behind(const Dir& folder) {
   }
 }
 
+LeftBehind require_left_behind(const Dir& folder) {
+  if (auto left = read_left_behind(folder)) return std::move(*left);
+  throw Error("`" + folder.path_of(kLeftBehindFile) + "` is missing or damaged",
+              "it says what the migration has left behind, and the way back leaves that alone; restore it");
+}
+
 }  // namespace drover

@@ -16,6 +16,8 @@ constexpr const char* kLeftBehindFile = "left-behind.json";
 void write_left_behind(const Dir& folder, const LeftBehind&);
 /// Nothing where it is missing, cannot be read, or makes no sense.
 std::optional<LeftBehind> read_left_behind(const Dir& folder);
+/// The same for a way back that must leave all of it alone: throws Error there.
+LeftBehind require_left_behind(const Dir& folder);
 
 std::string left_behind_text(const LeftBehind&);
 /// Nothing for a text that is not, as a whole, what left_behind_text() gives.

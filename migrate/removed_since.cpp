@@ -117,14 +117,7 @@ void leave_out_removed(const Dir& data_root, const MigrationFolder& migration, D
   Dir image = data_root.sub(kImage);
   std::string driver(driver_name(source.kind()));
   if (gone.empty()) return;
-  LeftBehind left_before;
-  if (migration.record().keep_going) {
-    auto left = read_left_behind(folder);
-    if (!left)
-      throw Error("`" + folder.path_of(kLeftBehindFile) + "` is missing or damaged",
-                  "it says what the migration has left behind, and the way back leaves alone; restore it");
-    left_before = std::move(*left);
-  }
+  LeftBehind left_before = migration.record().keep_going ? require_left_behind(folder) : LeftBehind();
   Inventory inventory = without_removed(data_root, source, left_before, gone);
   say_what_lacks_layers(source, left_before, gone);
   for (const auto& [part, what] : inventory.left)

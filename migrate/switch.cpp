@@ -228,6 +228,7 @@ void Switch::require_renamed_there() const {
   std::set<LayerId> lost = renames_.gone(*old_home, *new_home);
   if (lost.empty()) return;
   require_records_put_here(lost);
+  if (folder_.record().keep_going) require_left_behind(folder_.dir());
   for (const LayerId& id : named_by(new_records())) {
     if (!lost.contains(id)) continue;
     std::string what = "layer " + short_id(id) + " is neither in the home of " + to_ + " nor in that of " +

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,21 @@ inline std::vector<std::string> move_to(DriverKind to, std::vector<std::string> 
                                  "--move",  "--yes", "--force"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
+}
+
+/// The one that is named sample-app:slim.
+inline const ImageRecord& slim_image(const Inventory& inventory) {
+  for (const auto& [id, image] : inventory.images)
+    if (has(display_name(image), "slim")) return image;
+  throw std::logic_error("the sample root has no slim image");
+}
+
+/// A migration that is cut where all is staged, before the switch.
+inline void stage_only(const SampleHost& host, const std::vector<std::string>& words) {
+  auto kill_at = [](const std::string& line) {
+    if (has(line, "switching to")) ::_exit(9);
+  };
+  REQUIRE(host.run_apart(words, kill_at) == "killed");
 }
 
 /// As the engine does: the layers, then the records.
