@@ -164,11 +164,16 @@ TEST_CASE("an empty folder is a new root too, and is empty again after a rollbac
   fs::create_directories(move.root + "/lost+found");
   REQUIRE(::chmod(move.root.c_str(), 0755) == 0);
   check_done(move.migrate());
+  // One of them in the old root, too, since: that does not make it one that was carried.
   std::ofstream(move.root + "/mine") << "an admin's";
+  for (const std::string& root : {move.root, move.host.root()}) fs::create_directory(root + "/in both");
+  std::ofstream(move.root + "/in both/file") << "an admin's";
   Run back = move.run_by_config({"rollback", "--yes"});
   check_done(back);
   CHECK(fs::exists(move.root + "/mine"));
+  CHECK(fs::exists(move.root + "/in both/file"));
   fs::remove(move.root + "/mine");
+  fs::remove_all(move.root + "/in both");
   CHECK((Dir::open(move.root).stat().st_mode & 07777) == 0755);
   auto left = Dir::open(move.root).list();
   REQUIRE(left.size() == 1);

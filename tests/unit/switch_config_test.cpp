@@ -89,6 +89,26 @@ TEST_CASE("a file that was removed while on hold comes back with all that it sai
   CHECK(forward.text() == kOld);
 }
 
+TEST_CASE("a file that was removed comes back as readable as it was, and no more") {
+  HostTree tree;
+  tree.write("/etc/daemon.json", kOld);
+  const std::string path = tree.path("/etc/daemon.json");
+  Dir kept = Dir::open(Host::with_kept(tree).path("/kept"));
+  REQUIRE(::chmod(path.c_str(), 0600) == 0);
+  SwitchConfig config(kept, path, DriverKind::overlay2, DriverKind::vfs, {});
+  config.keep();
+  auto mode_after = [&](void (SwitchConfig::*step)()) {
+    std::filesystem::remove(path);
+    (config.*step)();
+    struct stat st;
+    REQUIRE(::stat(path.c_str(), &st) == 0);
+    return st.st_mode & 07777;
+  };
+  CHECK(mode_after(&SwitchConfig::hold) == 0600);
+  CHECK(mode_after(&SwitchConfig::set_new) == 0600);
+  CHECK(mode_after(&SwitchConfig::set_old) == 0600);
+}
+
 TEST_CASE("the new text names the driver, and drops what is another driver's") {
   Host host(kOld);
   host.config.hold();
