@@ -10,6 +10,7 @@
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import.hpp"
+#include "migrate/made_since.hpp"
 #include "migrate/own_config.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/root_switch.hpp"
@@ -50,6 +51,9 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
   }
   if (!made.containers.empty()) log_note("containers made since: " + some_of(made.containers));
   if (!made.images.empty()) log_note("images made since: " + some_of(made.images));
+  if (!made.tags.empty()) log_note("tags made since: " + some_of(made.tags));
+  if (!made.removed.empty())
+    log_note("removed since, and back only where all their layers are still there: " + some_of(made.removed));
 }
 
 int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {

@@ -38,6 +38,18 @@ std::string line_of(const char* event, const char* key, std::string_view value, 
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
+std::optional<std::string> try_read_text(const Dir& folder) {
+  try {
+    return folder.try_read(kName, kLargest);
+  } catch (const SystemError&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(e.what(),
+                "it is no journal that drover has written: restore it, or go back by hand as "
+                "docs/safety.md tells. Nothing was changed");
+  }
+}
+
 /// The text up to its last complete line.
 std::string_view complete_lines(std::string_view text) {
   std::size_t end = text.rfind('\n');
@@ -80,7 +92,7 @@ std::string_view state_name(MigrationState state) {
 }
 
 Journal Journal::open(const Dir& folder) {
-  auto text = folder.try_read(kName, kLargest);
+  auto text = try_read_text(folder);
   auto old = folder.try_open_regular(kName, O_WRONLY | O_APPEND);
   Fd fd = old ? std::move(*old) : folder.open_file(kName, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600);
   if (text) {
@@ -94,7 +106,7 @@ Journal Journal::open(const Dir& folder) {
 
 JournalContent Journal::read(const Dir& folder) {
   JournalContent content;
-  auto text = folder.try_read(kName, kLargest);
+  auto text = try_read_text(folder);
   if (!text) return content;
   std::string_view rest = complete_lines(*text);
   for (std::size_t number = 1; !rest.empty(); ++number) {

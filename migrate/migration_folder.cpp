@@ -32,15 +32,21 @@ struct Found {
 
 MigrationRecord read_record(const Dir& dir, bool* is_pointer = nullptr) {
   bool ignored = false;
-  auto text = dir.try_read(kPlan, kPlanLimit);
+  std::string name = "`" + dir.path_of(kPlan) + "` ";
   try {
-    if (!text) throw Error("is missing");
-    return parse_record(*text, is_pointer ? *is_pointer : ignored);
+    auto text = dir.try_read(kPlan, kPlanLimit);
+    if (!text) throw Error(name + "is missing");
+    try {
+      return parse_record(*text, is_pointer ? *is_pointer : ignored);
+    } catch (const Error& e) {
+      throw Error(name + e.what());
+    }
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
-    throw Error("`" + dir.path_of(kPlan) + "` " + e.what(),
-                "a migration is open in this data root, and this file says what it is about");
+    throw Error(e.what(),
+                "it says what the migration is about that is open here: restore it, or go back by hand as "
+                "docs/safety.md tells. Nothing was changed");
   }
 }
 

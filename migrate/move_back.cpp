@@ -14,18 +14,18 @@
 #include "drivers/sys/log.hpp"
 #include "migrate/commit_check.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/made_since.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/stage_root.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/target_root.hpp"
+#include "migrate/way_back.hpp"
 
 namespace drover {
 
 namespace {
-
-constexpr const char* kVolumesFolder = "volumes";
 
 const RootMove& move_of(const MigrationFolder& folder) { return *folder.record().move; }
 
@@ -37,22 +37,6 @@ std::string to_name(const MigrationFolder& folder) { return std::string(driver_n
 std::unique_ptr<Driver> old_home(const MigrationFolder& folder) {
   return driver_entry(folder.record().from)
       .open(move_of(folder).from_root + "/" + from_name(folder), folder.record().from_home);
-}
-
-std::vector<std::string> volumes_in(const Dir& root) {
-  std::vector<std::string> names;
-  if (auto volumes = root.try_sub(kVolumesFolder))
-    for (const DirEntry& entry : volumes->list())
-      if (volumes->try_sub(entry.name)) names.push_back(entry.name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-/// Those of `a` that are not in `b`; both are sorted.
-std::vector<std::string> without(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  std::vector<std::string> left;
-  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(left));
-  return left;
 }
 
 /// The old root with this driver's records and layers in it; nothing where they are not there.
@@ -134,21 +118,6 @@ void remove_carried(const MigrationFolder& folder, const Dir& root, const Invent
 
 }  // namespace
 
-MadeSince made_in_new_root(const MigrationFolder& folder) {
-  MadeSince made;
-  auto old_root = Dir::try_open(move_of(folder).from_root);
-  auto new_root = Dir::try_open(move_of(folder).to_root);
-  if (folder.state() != MigrationState::switched || !old_root || !new_root) return made;
-  Inventory before = read_inventory(*old_root, folder.record().from, nullptr),
-            now = read_inventory(*new_root, folder.record().to, nullptr);
-  for (const auto& [id, container] : now.containers)
-    if (!before.containers.contains(id)) made.containers.push_back(display_name(container));
-  for (const auto& [id, image] : now.images)
-    if (!before.images.contains(id)) made.images.push_back(display_name(image));
-  made.volumes = without(volumes_in(*new_root), volumes_in(*old_root));
-  return made;
-}
-
 void roll_back_move(MigrationFolder& folder) {
   MigrationState state = folder.state();
   if (state == MigrationState::committing)
@@ -209,7 +178,7 @@ void require_move_committable(const MigrationFolder& folder) {
   auto old_root = whole_old_root(folder);
   if (!old_root) return;  // deleted by hand: there is nothing left to be lost
   require_containers_carried(*old_root, new_root, record, back);
-  if (old_root->try_sub(kVolumesFolder)) require(new_root, kVolumesFolder);
+  if (old_root->try_sub(kVolumes)) require(new_root, kVolumes);
   refuse_mounts_below(move.from_root, "then try again");
   if (EngineLock::held(move.from_root))
     throw Error(ExitCode::in_use,
@@ -237,7 +206,7 @@ std::string deleted_by_move_commit(const MigrationFolder& folder) {
   text += " in `" + move_of(folder).from_root + "`";
   auto old_root = Dir::try_open(move_of(folder).from_root), new_root = Dir::try_open(move_of(folder).to_root);
   if (!old_root || !new_root || folder.state() != MigrationState::switched) return text;
-  auto only_there = without(volumes_in(*old_root), volumes_in(*new_root));
+  auto only_there = volumes_only_in(*old_root, *new_root);
   if (!only_there.empty())
     text += ", with volumes that are not in `" + move_of(folder).to_root +
             "` any more: " + some_names(only_there);
@@ -249,7 +218,7 @@ void commit_move(MigrationFolder& folder) {
   folder.mark_pointer(MigrationState::committing);
   if (auto root = Dir::try_open(move_of(folder).from_root)) {
     std::optional<EngineLock> lock;
-    if (root->try_sub(kVolumesFolder)) lock = EngineLock::take(root->path());
+    if (root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
     Inventory before = read_inventory(*root, folder.record().from, nullptr);
     if (root->exists(from_name(folder))) remove_old_layers(folder, before);
     remove_carried(folder, *root, before);

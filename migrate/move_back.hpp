@@ -3,15 +3,11 @@
 #include <vector>
 
 #include "migrate/migration_folder.hpp"
-#include "migrate/way_back.hpp"
 
 namespace drover {
 
 // The way back from a move into another data root, and the end of one: what way_back.hpp does for migrations
 // within a root. All of them expect a record with a move.
-
-/// What was made in the new root since the switch.
-MadeSince made_in_new_root(const MigrationFolder&);
 
 /// Puts the old configuration back, by one rename, and removes what was made for and in the new root. Throws
 /// Error where the old root is not all there any more, or something is mounted in the new one. The locks of

@@ -21,7 +21,7 @@ namespace drover {
 
 namespace {
 
-constexpr const char *kPlugins = "plugins", *kVolumes = "volumes";
+constexpr const char* kPlugins = "plugins";
 constexpr const char *kContainerFile = "config.v2.json", *kPluginFile = "config.json";
 
 bool is_drovers(const std::string& name) { return name == "drover" || name == "lost+found"; }

@@ -11,6 +11,8 @@
 
 namespace drover {
 
+constexpr const char* kVolumes = "volumes";  ///< of a data root
+
 /// All that a data root holds besides layers, for a move into another root: Docker's records, containers, the
 /// build cache's records, volumes, networks, plugins, swarm, and what no engine has made. It is carried as it
 /// is, byte for byte, but for each container's driver and the paths that the engine has written down

@@ -84,7 +84,8 @@ std::optional<std::string> SwitchConfig::kept_text() const {
 std::string SwitchConfig::held(const std::string& text) const {
   std::string why = kHold + std::string(" is moving this host's data from ") +
                     std::string(driver_name(from_)) + " to " + std::string(driver_name(to_)) +
-                    " and was interrupted: run `drover migrate --resume` or `drover rollback`";
+                    " and was interrupted: run `drover migrate --resume` or `drover rollback`"
+                    " (drover info tells which)";
   return json_set(object_text(text), why, "true");
 }
 

@@ -16,13 +16,6 @@ namespace drover {
 
 namespace {
 
-std::set<std::string> names_in(const std::optional<Dir>& dir) {
-  std::set<std::string> names;
-  if (dir)
-    for (const DirEntry& entry : dir->list()) names.insert(entry.name);
-  return names;
-}
-
 void require_finished(MigrationState state) {
   if (state != MigrationState::switched && state != MigrationState::committing &&
       state != MigrationState::ended)
@@ -82,25 +75,6 @@ void require_containers_carried(const Dir& old, const Dir& new_root, const Migra
                     : " is still one of " + from + " in `" + new_root.path_of(kContainers) + "`"),
           hint);
   }
-}
-
-MadeSince made_since_switch(const DataRoot& root, const MigrationFolder& folder) {
-  if (folder.record().move) return made_in_new_root(folder);
-  MadeSince made;
-  if (folder.state() != MigrationState::switched) return made;
-  Inventory now = read_inventory(Dir::open(root.path), folder.record().to, nullptr);
-  std::set<std::string> old_containers, old_images;
-  if (auto kept = folder.dir().try_sub("kept")) {
-    old_containers = names_in(kept->try_sub("containers"));
-    if (auto image = kept->try_sub("image"))
-      if (auto database = image->try_sub("imagedb"))
-        if (auto content = database->try_sub("content")) old_images = names_in(content->try_sub("sha256"));
-  }
-  for (const auto& [id, container] : now.containers)
-    if (!old_containers.contains(id)) made.containers.push_back(display_name(container));
-  for (const auto& [id, image] : now.images)
-    if (!old_images.contains(id)) made.images.push_back(display_name(image));
-  return made;
 }
 
 namespace {

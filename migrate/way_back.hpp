@@ -8,15 +8,6 @@
 
 namespace drover {
 
-/// What was made with the engine since the switch, and would be given up by a rollback.
-struct MadeSince {
-  std::vector<std::string> containers;  ///< names
-  std::vector<std::string> images;      ///< tags or short IDs
-  std::vector<std::string> volumes;     ///< names; only where a data root has moved
-};
-/// Of a migration that is switched; empty for any other.
-MadeSince made_since_switch(const DataRoot&, const MigrationFolder&);
-
 /// Gives a migration up: restores the old setup where something of it was switched, and removes the copy. In
 /// any state but committing, and again after an interruption. The engine's lock must be held.
 void roll_back(const Dir& data_root, MigrationFolder&);

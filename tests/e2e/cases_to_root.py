@@ -181,6 +181,7 @@ def rollback(bench, source, filesystem, to):
     move.migrate(to)
     bench.engine.start()
     bench.engine.docker("volume", "create", "later")
+    bench.engine.docker("tag", "base:1", "later:1")
     bench.engine.docker(
         "run",
         "--name",
@@ -197,7 +198,12 @@ def rollback(bench, source, filesystem, to):
     bench.engine.docker("rm", "unchanged")
     bench.engine.stop()
     ran = move.drover("rollback", "--yes")
-    for part in ("containers made since: later", "volumes made since: later", "in volumes too"):
+    for part in (
+        "containers made since: later",
+        "volumes made since: later",
+        "tags made since: later:1",
+        "in volumes too",
+    ):
         if part not in ran.err:
             raise AssertionError("does not say %r" % part)
     require_gone(NEW_ROOT, os.path.join(move.old_root, "drover"))

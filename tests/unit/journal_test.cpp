@@ -1,6 +1,8 @@
 #include "migrate/journal.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -116,6 +118,24 @@ TEST_CASE("a journal that is no file, or is not ours to follow, is refused") {
   CHECK_THROWS_AS(folder.read(), Error);
   CHECK_THROWS_AS(Journal::open(folder.dir), Error);
   CHECK(folder.tree.read("/elsewhere").empty());
+  std::string journal = folder.tree.path("/journal");
+  for (bool endless : {false, true}) {
+    CAPTURE(endless);
+    REQUIRE(::unlink(journal.c_str()) == 0);
+    if (endless) {
+      folder.tree.write("/journal", "");
+      REQUIRE(::truncate(journal.c_str(), off_t{1} << 40) == 0);
+    } else {
+      REQUIRE(::mkfifo(journal.c_str(), 0600) == 0);
+    }
+    try {
+      folder.read();
+      FAIL("was read");
+    } catch (const Error& e) {
+      CHECK_MESSAGE(std::string(e.what()).find(journal) != std::string::npos, e.what());
+      CHECK_MESSAGE(e.hint().find("docs/safety.md") != std::string::npos, e.hint());
+    }
+  }
 }
 
 TEST_CASE("several threads write whole lines") {
