@@ -10,6 +10,7 @@
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
+#include "migrate/store_parts.hpp"
 
 namespace drover {
 
@@ -39,15 +40,12 @@ std::string line_of(const char* event, const char* key, std::string_view value, 
 }
 
 std::optional<std::string> try_read_text(const Dir& folder) {
-  try {
-    return folder.try_read(kName, kLargest);
-  } catch (const SystemError&) {
-    throw;
-  } catch (const Error& e) {
-    throw Error(e.what(),
-                "it is no journal that drover has written: restore it, or go back by hand as "
-                "docs/safety.md tells. Nothing was changed");
-  }
+  store::RecordFile file = store::read_record_file(folder, kName, kLargest);
+  if (!file.text && !file.absent)
+    throw Error("`" + folder.path_of(kName) + "` " + file.wrong,
+                "it is no journal that drover has written: restore it, or go back by hand as docs/safety.md "
+                "tells. Nothing was changed");
+  return file.text;
 }
 
 /// The text up to its last complete line.

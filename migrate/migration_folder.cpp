@@ -11,6 +11,7 @@
 #include "drivers/sys/log.hpp"
 #include "migrate/layer_renames.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/store_parts.hpp"
 
 namespace drover {
 
@@ -32,19 +33,14 @@ struct Found {
 
 MigrationRecord read_record(const Dir& dir, bool* is_pointer = nullptr) {
   bool ignored = false;
-  std::string name = "`" + dir.path_of(kPlan) + "` ";
   try {
-    auto text = dir.try_read(kPlan, kPlanLimit);
-    if (!text) throw Error(name + "is missing");
-    try {
-      return parse_record(*text, is_pointer ? *is_pointer : ignored);
-    } catch (const Error& e) {
-      throw Error(name + e.what());
-    }
+    store::RecordFile file = store::read_record_file(dir, kPlan, kPlanLimit);
+    if (!file.text) throw Error(file.wrong);
+    return parse_record(*file.text, is_pointer ? *is_pointer : ignored);
   } catch (const SystemError&) {
     throw;
   } catch (const Error& e) {
-    throw Error(e.what(),
+    throw Error("`" + dir.path_of(kPlan) + "` " + e.what(),
                 "it says what the migration is about that is open here: restore it, or go back by hand as "
                 "docs/safety.md tells. Nothing was changed");
   }
@@ -334,15 +330,18 @@ void MigrationFolder::mark_pointer(MigrationState state) {
 }
 
 void MigrationFolder::remove_pointer() {
-  if (!pointer_) return;
+  bool led_here = pointer_.has_value();
+  pointer_.reset();
   auto root = Dir::try_open(record_.move->from_root);
   auto above = root ? root->try_sub(kDroverFolder) : std::nullopt;
-  pointer_.reset();
-  if (!above || !above->exists(id_)) return;
-  Dir dir = above->sub(id_);
-  Journal::open(dir).state(MigrationState::ended);
-  if (dir.exists(kPlan)) dir.unlink(kPlan);
-  above->remove_tree(id_);
+  if (!above) return;
+  if (led_here && above->exists(id_)) {
+    Dir dir = above->sub(id_);
+    Journal::open(dir).state(MigrationState::ended);
+    if (dir.exists(kPlan)) dir.unlink(kPlan);
+    above->remove_tree(id_);
+  }
+  // A cut may have left it empty.
   if (above->list().empty()) root->remove_dir(kDroverFolder);
   root->sync();
 }

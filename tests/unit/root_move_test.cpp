@@ -156,6 +156,15 @@ TEST_CASE("cut while it is begun or ended, a move is found as what it is") {
     CHECK_FALSE(find_open_migration(roots.old_dir()));
     MigrationFolder::find(roots.old_dir())->end();
   }
+  SUBCASE("committed but for the empty folder above the pointer") {
+    MigrationFolder::find(roots.new_dir())->set_state(MigrationState::committing);
+    fs::remove_all(roots.pointer(id));
+    auto left = MigrationFolder::find(roots.new_dir());
+    REQUIRE(left);
+    left->remove_pointer();
+    CHECK_FALSE(fs::exists(roots.old_root + "/drover"));
+    left->end();
+  }
   SUBCASE("the new root's journal is lost") {
     fs::remove(roots.new_root + "/drover/" + id + "/journal");
     CHECK_THROWS_AS(find_open_migration(roots.old_dir()), Error);
