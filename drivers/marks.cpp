@@ -46,15 +46,14 @@ void make_mark_file(const Dir& dir, const std::string& name) {
 }  // namespace
 
 Opacity opacity(Marks marks, const Dir& dir) {
-  if (kernel_style(marks)) {
-    if (auto value = dir.xattr("", kOpaqueXattr)) {
-      if (*value == "y") return Opacity::opaque;
-      if (*value == "x") return Opacity::xattr_whiteouts;
-    }
+  // One question, since most directories have no attribute at all.
+  for (const auto& [attribute, value] : kernel_style(marks) ? dir.xattrs("") : std::vector<Xattr>()) {
+    bool kernels = attribute == kOpaqueXattr;
+    bool user = marks == Marks::fuse_overlayfs &&
+                (attribute == "user.overlay.opaque" || attribute == "user.fuseoverlayfs.opaque");
+    if ((kernels || user) && value == "y") return Opacity::opaque;
+    if (kernels && value == "x") return Opacity::xattr_whiteouts;
   }
-  if (marks == Marks::fuse_overlayfs)
-    for (const char* attribute : {"user.overlay.opaque", "user.fuseoverlayfs.opaque"})
-      if (auto value = dir.xattr("", attribute); value && *value == "y") return Opacity::opaque;
   if (named(marks) && has_mark_file(marks, dir, std::string(kOpaqueFile))) return Opacity::opaque;
   return Opacity::transparent;
 }

@@ -30,15 +30,15 @@ RecordFile read_record_file(const Dir& dir, const std::string& name, std::size_t
   file.absent = !st;
   if (!st) {
     file.wrong = "is missing";
-  } else if (auto link = find_symlink(dir, name)) {
+  } else if (S_ISLNK(st->st_mode)) {
     file.wrong = "is a symlink";
-    file.fix = link->fix();
+    if (auto link = find_symlink(dir, name)) file.fix = link->fix();
   } else if (!S_ISREG(st->st_mode)) {
     file.wrong = "is no regular file";
   } else if (static_cast<std::uint64_t>(st->st_size) > limit) {
     file.wrong = "is larger than " + std::to_string(limit) + " bytes";
   } else {
-    file.text = dir.read(name, limit);
+    file.text = dir.read_seen(name, *st, limit);
   }
   return file;
 }

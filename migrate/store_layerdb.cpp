@@ -28,8 +28,12 @@ Digest need_digest(const Dir& dir, const std::string& name) {
 }
 
 std::optional<Digest> parent_of(const Dir& dir) {
-  if (!dir.exists("parent")) return std::nullopt;
-  return need_digest(dir, "parent");
+  RecordFile file = read_word(dir, "parent");
+  if (file.absent) return std::nullopt;
+  if (!file.text) throw Error("its parent " + file.wrong, file.fix);
+  auto digest = parse_digest(*file.text);
+  if (!digest) refuse("parent", *file.text);
+  return digest;
 }
 
 LayerId need_layer_id(const Dir& dir, const std::string& name) {

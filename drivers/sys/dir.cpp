@@ -255,20 +255,35 @@ std::string Dir::read(std::string_view name, std::size_t limit) const {
   fail("read", *this, name, ENOENT);
 }
 
-std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limit) const {
-  auto fd = try_open_regular(name);
-  if (!fd) return std::nullopt;
+namespace {
+/// To the file's end; `expected` is how much that is likely to be.
+std::string read_to_end(int fd, std::size_t expected, std::size_t limit, const Dir& dir,
+                        std::string_view name) {
   std::string text;
   for (;;) {
     std::size_t have = text.size();
-    text.resize(have + std::max<std::size_t>(4096, have));
-    ssize_t n = ::read(fd->get(), text.data() + have, text.size() - have);
-    if (n < 0) fail("read", *this, name);
+    text.resize(have + std::max(expected + 1, have));
+    ssize_t n = ::read(fd, text.data() + have, text.size() - have);
+    if (n < 0) fail("read", dir, name);
     text.resize(have + static_cast<std::size_t>(n));
     if (text.size() > limit)
-      throw Error("cannot read `" + path_of(name) + "`: larger than " + std::to_string(limit) + " bytes");
-    if (n == 0) return text;
+      throw Error("cannot read `" + dir.path_of(name) + "`: larger than " + std::to_string(limit) + " bytes");
+    // A regular file gives less than it is asked for at its end alone.
+    if (n == 0 || text.size() == expected) return text;
   }
+}
+}  // namespace
+
+std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limit) const {
+  auto fd = try_open_regular(name);
+  if (!fd) return std::nullopt;
+  constexpr std::size_t kLikely = 4095;
+  return read_to_end(fd->get(), kLikely, limit, *this, name);
+}
+
+std::string Dir::read_seen(std::string_view name, const struct stat& seen, std::size_t limit) const {
+  Fd fd = open_file(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  return read_to_end(fd.get(), std::min(static_cast<std::size_t>(seen.st_size), limit), limit, *this, name);
 }
 
 void Dir::make_dir(std::string_view name, mode_t mode) const {
@@ -361,6 +376,8 @@ void Dir::sync_fs() const {
 
 // There is no fgetxattr for a symlink or a device: the *xattr calls go through /proc/self/fd, whose last
 // component is the name itself and is not followed.
+std::string Dir::name_here(std::string_view name) const { return name.empty() ? "." : checked(name, *this); }
+
 std::string Dir::proc_path(std::string_view name) const {
   std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
   return name.empty() ? path + "/." : path + "/" + checked(name, *this);

@@ -77,6 +77,9 @@ class Dir {
   /// The whole of a small file; throws Error if it is larger than `limit` bytes or no regular file.
   std::string read(std::string_view name, std::size_t limit = 64 << 20) const;
   std::optional<std::string> try_read(std::string_view name, std::size_t limit = 64 << 20) const;
+  /// The same, in half of the calls, of what stat() has just shown to be a regular file, where none but root
+  /// can have put a FIFO or a device into its place since: Docker's records, not a layer's content.
+  std::string read_seen(std::string_view name, const struct stat& seen, std::size_t limit) const;
 
   void make_dir(std::string_view name, mode_t mode) const;
   /// Creates (O_EXCL) a file with this content. Not synced.
@@ -109,6 +112,7 @@ class Dir {
   void remove_xattr(std::string_view name, const char* attribute) const;
 
  private:
+  std::string name_here(std::string_view name) const;  ///< "." for this directory itself
   std::string proc_path(std::string_view name) const;
   Fd fd_;
   std::string path_;

@@ -6,6 +6,7 @@
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/xattr_calls.hpp"
 
 namespace drover {
 
@@ -19,7 +20,12 @@ constexpr int kXattrRetries = 8;  // a value that grows while it is read is aske
 
 template <class Ask>
 std::optional<std::string> ask_sized(Ask ask) {
-  std::string value(256, '\0');
+  // Most have none.
+  char few[256];
+  ssize_t size = ask(few, sizeof few);
+  if (size >= 0) return std::string(few, static_cast<std::size_t>(size));
+  if (errno != ERANGE) return std::nullopt;
+  std::string value(4096, '\0');
   for (int i = 0; i < kXattrRetries; ++i) {
     ssize_t n = ask(value.data(), value.size());
     if (n >= 0) {
@@ -38,8 +44,8 @@ std::optional<std::string> ask_sized(Ask ask) {
 }  // namespace
 
 std::vector<Xattr> Dir::xattrs(std::string_view name) const {
-  std::string path = proc_path(name);
-  auto names = ask_sized([&](char* p, std::size_t n) { return ::llistxattr(path.c_str(), p, n); });
+  std::string n = name_here(name);
+  auto names = ask_sized([&](char* p, std::size_t size) { return list_xattrs(fd(), n.c_str(), p, size); });
   if (!names) {
     if (errno == ENOTSUP) return {};
     fail("read the attributes of", *this, name);
@@ -48,8 +54,8 @@ std::vector<Xattr> Dir::xattrs(std::string_view name) const {
   for (std::size_t at = 0; at < names->size();) {
     std::string attribute(names->c_str() + at);
     at += attribute.size() + 1;
-    auto value =
-        ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute.c_str(), p, n); });
+    auto value = ask_sized(
+        [&](char* p, std::size_t size) { return get_xattr(fd(), n.c_str(), attribute.c_str(), p, size); });
     if (value)
       found.emplace_back(std::move(attribute), std::move(*value));
     else if (errno != ENODATA)
@@ -60,8 +66,9 @@ std::vector<Xattr> Dir::xattrs(std::string_view name) const {
 }
 
 std::optional<std::string> Dir::xattr(std::string_view name, const char* attribute) const {
-  std::string path = proc_path(name);
-  auto value = ask_sized([&](char* p, std::size_t n) { return ::lgetxattr(path.c_str(), attribute, p, n); });
+  std::string n = name_here(name);
+  auto value =
+      ask_sized([&](char* p, std::size_t size) { return get_xattr(fd(), n.c_str(), attribute, p, size); });
   if (!value && errno != ENODATA && errno != ENOTSUP) fail("read the attributes of", *this, name);
   return value;
 }
