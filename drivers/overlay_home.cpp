@@ -46,8 +46,7 @@ std::vector<LayerId> OverlayHome::layers() const { return layer_ids_in(home_); }
 
 bool OverlayHome::contains(const LayerId& id) const {
   auto home = Dir::try_open(home_);
-  auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
-  return layer && layer->try_sub("diff");
+  return home && is_layer_id(id) && home->try_walk(id + "/diff");
 }
 
 std::optional<Symlink> OverlayHome::symlink_to(const LayerId& id) const {

@@ -9,12 +9,11 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
+#include "migrate/store_parts.hpp"
 
 namespace drover {
 
 namespace {
-
-constexpr std::size_t kBuildKitIdSize = 25;
 
 /// The layers in a home. Drivers that drover does not open yet keep one entry a layer in a folder of their
 /// own.
@@ -46,17 +45,18 @@ void count_home(StoreSummary& store, const std::vector<LayerId>& ids, const Inve
   std::set<LayerId> named = named_layers(inventory);
   store.build_cache = store.orphans = 0;
   for (const auto& id : ids)
-    if (!named.contains(id)) ++*(id.size() == kBuildKitIdSize ? store.build_cache : store.orphans);
+    if (!named.contains(id)) ++*(is_build_id(id) ? store.build_cache : store.orphans);
 }
 
 /// How many containers name each driver.
 using ContainerDrivers = std::map<std::string, std::uint64_t>;
 
-ContainerDrivers container_drivers(const Inventory& inventory) {
+ContainerDrivers container_drivers(const Dir& data_root) {
   ContainerDrivers drivers;
-  if (!inventory.containers.empty())
-    drivers[std::string(driver_name(inventory.driver))] = inventory.containers.size();
-  for (const auto& container : inventory.foreign_containers) ++drivers[container.driver];
+  for (const auto& [id, container] : store::read_containers(data_root).containers) {
+    const DriverEntry* entry = find_driver(container.record.driver);
+    ++drivers[entry ? std::string(entry->name) : container.record.driver];
+  }
   return drivers;
 }
 
@@ -156,9 +156,7 @@ std::vector<StoreSummary> summarize_stores(const DataRoot& root, const std::vect
   std::vector<StoreSummary> stores;
   auto dir = Dir::try_open(root.path);
   if (!dir) return stores;
-  // Any driver's inventory names the drivers of all containers.
-  ContainerDrivers of_containers =
-      container_drivers(read_inventory(*dir, current.kind.value_or(DriverKind::overlay2), nullptr));
+  ContainerDrivers of_containers = container_drivers(*dir);
   std::set<std::string> names;
   for (auto& name : stores_on_disk(*dir)) names.insert(std::move(name));
   for (DriverKind kind : current.homes) names.insert(std::string(driver_name(kind)));
