@@ -152,11 +152,11 @@ void EntryPlacer::create(const Dir& from, std::string_view name, const struct st
     }
     return;
   }
-  ++count_.others;
   if (S_ISLNK(st.st_mode))
     to.make_symlink(name, from.read_link(name));
   else
     to.make_node(name, st.st_mode & S_IFMT, st.st_rdev);
+  ++count_.others;
 }
 
 }  // namespace drover

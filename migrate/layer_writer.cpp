@@ -33,6 +33,12 @@ void LayerWriter::leave() {
 
 void LayerWriter::put(const Node& node) {
   const Level& level = levels_.back();
+  if (level.fresh) try {
+      // Next to nothing is told twice: to look first would cost as much as the rest.
+      return placer_.place(node.at, node.name, node.st, *level.dir, level.folder);
+    } catch (const SystemError& e) {
+      if (e.number() != EEXIST) throw;
+    }
   if (level.dir->exists(node.name)) {
     // Told a second time: to clear it away could be to lose the one that the others are linked to.
     if (placer_.is_placed(node.st, *level.dir, node.name)) return;

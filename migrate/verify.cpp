@@ -110,8 +110,12 @@ class Verifier {
 
   void run(const Scope& scope, unsigned threads) {
     std::vector<Task> tasks;
-    for (const Digest& chain : scope.layers)
-      tasks.push_back({[this, &layer = inventory_.layers.at(chain)] { prove(layer); }, {}});
+    std::vector<const LayerRecord*> layers;
+    for (const Digest& chain : scope.layers) layers.push_back(&inventory_.layers.at(chain));
+    // The largest first, so that no thread is left alone with one at the end.
+    std::stable_sort(layers.begin(), layers.end(),
+                     [](const auto* a, const auto* b) { return a->size_bytes > b->size_bytes; });
+    for (const LayerRecord* layer : layers) tasks.push_back({[this, layer] { prove(*layer); }, {}});
     for (const std::string& id : scope.containers) {
       auto mount = inventory_.mounts.find(id);
       if (mount == inventory_.mounts.end()) continue;
