@@ -31,7 +31,7 @@ bool ViewDir::add(unsigned layer, Dir dir) {
   return o != Opacity::opaque;
 }
 
-std::vector<ViewEntry> ViewDir::entries() const {
+std::vector<ViewEntry> ViewDir::entries(std::vector<std::string>* hidden_here) const {
   std::vector<ViewEntry> shown;
   // Names that an upper part shows or hides. With one part, which is every tree, nothing needs remembering.
   std::unordered_set<std::string> taken;
@@ -52,7 +52,10 @@ std::vector<ViewEntry> ViewDir::entries() const {
         shown.push_back({std::move(entry.name), part.layer});
     }
     // A whiteout hides what is below, not what stands beside it in the same layer.
-    if (!single) taken.insert(hidden.begin(), hidden.end());
+    if (!single)
+      taken.insert(hidden.begin(), hidden.end());
+    else if (hidden_here)
+      *hidden_here = std::move(hidden);
   }
   std::sort(shown.begin(), shown.end(), [](auto& a, auto& b) { return a.name < b.name; });
   return shown;

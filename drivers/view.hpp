@@ -24,8 +24,11 @@ class ViewDir {
   /// Its own attributes are those of the top part.
   const Dir& top() const { return *parts_.front().dir; }
   unsigned top_layer() const { return parts_.front().layer; }
-  /// Everything that shows here, sorted by name (bytes).
-  std::vector<ViewEntry> entries() const;
+  /// Everything that shows here, sorted by name (bytes). `hidden` is given what the marks of a view of one
+  /// layer hide, in no order.
+  std::vector<ViewEntry> entries(std::vector<std::string>* hidden = nullptr) const;
+  /// Whether nothing of what is below the top part shows.
+  bool is_opaque() const { return parts_.front().opacity == Opacity::opaque; }
   /// One name, if it shows.
   std::optional<ViewEntry> find(std::string_view name) const;
   /// The directory on disk that holds this entry.

@@ -46,9 +46,9 @@ std::string attribute_difference(const struct stat& a, const struct stat& b) {
 
 class Comparison : public PairVisitor {
  public:
-  Comparison(const ComparedView& source, const ComparedView& target, bool content,
+  Comparison(const ComparedView& source, const ComparedView& target, bool content, bool marks,
              const std::function<bool(const std::string&)>& leave_out)
-      : source_(source), target_(target), content_(content), leave_out_(leave_out) {}
+      : source_(source), target_(target), content_(content), marks_(marks), leave_out_(leave_out) {}
 
   bool passes_over(const std::string& path) override { return leave_out_ && leave_out_(path); }
   bool both(const PairEntry& a, const PairEntry& b, const std::string& path) override {
@@ -81,6 +81,15 @@ class Comparison : public PairVisitor {
     return false;
   }
 
+  void enter(const PairDir* a, const PairDir* b, const std::string& path) override {
+    if (!marks_ || !a || !b) return;
+    auto hides_past = [&](const PairDir& in, Marks marks) {
+      return in.dir.is_opaque() && (!path.empty() || opaque_root_hides(marks));
+    };
+    if (hides_past(*a, source_.marks) != hides_past(*b, target_.marks)) differ(path, "opaque on one side");
+    if (hidden_in(*a) != hidden_in(*b)) differ(path, "does not hide the same names");
+  }
+
   void compare_roots(const ViewDir& a, const ViewDir& b) {
     if (passes_over("")) return;
     struct stat st_a = a.top().stat(), st_b = b.top().stat();
@@ -93,6 +102,12 @@ class Comparison : public PairVisitor {
   ViewDifferences result;
 
  private:
+  static std::vector<std::string> hidden_in(const PairDir& dir) {
+    std::vector<std::string> names = dir.hidden;
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
   void differ(const std::string& path, const std::string& what) {
     ++result.count;
     if (result.first.size() < kNamed)
@@ -123,21 +138,30 @@ class Comparison : public PairVisitor {
 
   const ComparedView& source_;
   const ComparedView& target_;
-  bool content_;
+  bool content_, marks_;
   const std::function<bool(const std::string&)>& leave_out_;
   LinkGroups source_groups_, target_groups_;
   std::uint64_t step_ = 0;
 };
 
-}  // namespace
-
-ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
-                              const std::function<bool(const std::string& path)>& leave_out) {
-  Comparison comparison(source, target, content, leave_out);
+ViewDifferences compare(const ComparedView& source, const ComparedView& target, bool content, bool marks,
+                        const std::function<bool(const std::string&)>& leave_out) {
+  Comparison comparison(source, target, content, marks, leave_out);
   ViewDir a = source.view.root(), b = target.view.root();
   comparison.compare_roots(a, b);
   walk_pair(a, &b, comparison);
   return std::move(comparison.result);
+}
+
+}  // namespace
+
+ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
+                              const std::function<bool(const std::string& path)>& leave_out) {
+  return compare(source, target, content, false, leave_out);
+}
+
+ViewDifferences compare_deltas(const ComparedView& source, const ComparedView& target, bool content) {
+  return compare(source, target, content, true, {});
 }
 
 }  // namespace drover

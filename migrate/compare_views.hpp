@@ -32,4 +32,9 @@ struct ViewDifferences {
 ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
                               const std::function<bool(const std::string& path)>& leave_out = {});
 
+/// The same of what two layers of a delta driver are by themselves, each given as a view of that layer alone,
+/// and of what they hide. Strict: marks that come to the same are told as different, an opaque directory and
+/// one that has whiteouts besides, say. Layers that are alike show the same on layers that are.
+ViewDifferences compare_deltas(const ComparedView& source, const ComparedView& target, bool content);
+
 }  // namespace drover

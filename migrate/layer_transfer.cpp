@@ -4,7 +4,6 @@
 
 #include "drivers/sys/error.hpp"
 #include "migrate/left_behind_record.hpp"
-#include "migrate/run_tasks.hpp"
 
 namespace drover {
 
@@ -21,28 +20,56 @@ const char* told(LayerCheck check) {
 void LayerTransfer::run(unsigned threads) {
   drop_unfinished();
   stager_.emplace(data_root_, found_.inventory, found_.plan, *found_.source, target_);
+  run_tasks(tasks(), threads);
+  while (!damage_.empty()) leave_damaged();
+  count();
+}
+
+std::vector<Task> LayerTransfer::tasks() {
   std::vector<Task> tasks;
-  std::map<LayerId, std::size_t> staged_by;
+  auto add = [&](void (LayerTransfer::*work)(const PlannedLayer&), const PlannedLayer& layer,
+                 std::vector<std::size_t> after) {
+    tasks.push_back({[this, work, &layer] { (this->*work)(layer); }, std::move(after)});
+    return tasks.size() - 1;
+  };
+  auto once = [&](std::vector<std::size_t> after) {
+    tasks.push_back({[] {}, std::move(after)});
+    return tasks.size() - 1;
+  };
+  // After which task a child can be made; all that a layer shows is there; all of that is proven.
+  std::map<LayerId, std::size_t> made_by, whole_by, proven_by;
+  auto task_of = [](const std::map<LayerId, std::size_t>& tasks, const std::optional<LayerId>& layer) {
+    std::vector<std::size_t> found;
+    // One that is not among the tasks is there from an earlier run.
+    if (auto task = layer ? tasks.find(*layer) : tasks.end(); task != tasks.end())
+      found.push_back(task->second);
+    return found;
+  };
+  auto add_proof = [&](const PlannedLayer& layer, std::vector<std::size_t> after) {
+    std::vector<std::size_t> needed = task_of(proven_by, layer.parent);
+    needed.push_back(add(&LayerTransfer::prove, layer, std::move(after)));
+    proven_by[layer.id] =
+        layer.head ? add(&LayerTransfer::prove_whole, layer, std::move(needed)) : once(std::move(needed));
+  };
   for (const PlannedLayer& layer : found_.plan.layers) {
     if (kept_.contains(layer.id)) {
       // What stood on it in that run may be left behind by now, and what was left behind may be back: then
       // it was not compared as a whole yet.
-      if (folder_.record().keep_going && layer.head)
-        tasks.push_back({[this, &layer] { this->prove(layer); }, {}});
+      if (folder_.record().keep_going && layer.head) add_proof(layer, {});
       continue;
     }
-    Task stage{[this, &layer] { this->stage(layer); }, {}};
-    // A parent that is not among the tasks is there from an earlier run.
-    if (layer.parent)
-      if (auto parent = staged_by.find(*layer.parent); parent != staged_by.end())
-        stage.after.push_back(parent->second);
-    staged_by.emplace(layer.id, tasks.size());
-    tasks.push_back(std::move(stage));
-    tasks.push_back({[this, &layer] { this->prove(layer); }, {tasks.size() - 1}});
+    std::vector<std::size_t> parent_made = task_of(made_by, layer.parent);
+    if (stager_->fills_alone()) {
+      made_by[layer.id] = add(&LayerTransfer::make, layer, std::move(parent_made));
+      std::vector<std::size_t> needed = task_of(whole_by, layer.parent);
+      needed.push_back(add(&LayerTransfer::fill, layer, {made_by[layer.id]}));
+      whole_by[layer.id] = once(std::move(needed));
+    } else {
+      whole_by[layer.id] = made_by[layer.id] = add(&LayerTransfer::stage, layer, std::move(parent_made));
+    }
+    add_proof(layer, {whole_by[layer.id]});
   }
-  run_tasks(tasks, threads);
-  while (!damage_.empty()) leave_damaged();
-  count();
+  return tasks;
 }
 
 void LayerTransfer::count() {
@@ -99,32 +126,57 @@ void LayerTransfer::drop(const std::vector<LayerId>& ids) {
   }
 }
 
-void LayerTransfer::stage(const PlannedLayer& layer) {
+void LayerTransfer::make(const PlannedLayer& layer) {
+  attempt(layer, [&] { stager_->make(layer); });
+}
+
+void LayerTransfer::fill(const PlannedLayer& layer) {
   attempt(layer, [&] {
-    TransferCount count = layer.renamed ? stage_renamed(layer) : stager_->stage(layer);
-    std::lock_guard lock(mutex_);
-    result_.transfer += count;
+    if (layer.renamed) return fill_renamed(layer);
+    add(stager_->fill(layer, target_.open(layer.id)));
   });
 }
 
+void LayerTransfer::stage(const PlannedLayer& layer) {
+  attempt(layer, [&] { add(stager_->stage(layer)); });
+}
+
+void LayerTransfer::add(const TransferCount& count) {
+  std::lock_guard lock(mutex_);
+  result_.transfer += count;
+}
+
 /// All that the driver makes beside the layer's own directory, whose place stays free.
-TransferCount LayerTransfer::stage_renamed(const PlannedLayer& layer) {
-  target_.create(layer.id, layer.parent, {});
+void LayerTransfer::fill_renamed(const PlannedLayer& layer) {
   target_.seal(layer.id);
   renames_.stage(layer, *found_.source, target_);
-  return {};
 }
 
 void LayerTransfer::prove(const PlannedLayer& layer) {
   attempt(layer, [&] {
     LayerCheck check =
         folder_.record().no_proof ? LayerCheck::not_read : stager_->prove(layer, folder_.record().force);
-    std::unique_lock lock(mutex_);
-    checks_[layer.id] = check;
-    ++done_;
-    progress_.step(describe(layer) + told(check), kept_.size() + done_, found_.plan.layers.size());
-    write_down({layer.id, check == LayerCheck::damaged_before}, lock);
+    {
+      std::lock_guard lock(mutex_);
+      checks_[layer.id] = check;
+    }
+    if (!layer.head) finish(layer);
   });
+}
+
+void LayerTransfer::prove_whole(const PlannedLayer& layer) {
+  attempt(layer, [&] {
+    if (!folder_.record().no_proof) stager_->prove_whole(layer);
+    finish(layer);
+  });
+}
+
+void LayerTransfer::finish(const PlannedLayer& layer) {
+  std::unique_lock lock(mutex_);
+  LayerCheck check = checks_.at(layer.id);
+  ++done_;
+  progress_.step(describe(layer) + told(check), kept_.size() + done_, found_.plan.layers.size());
+  write_down({layer.id, check == LayerCheck::damaged_before}, lock);
 }
 
 /// Where the migration keeps going, damage of the source is noted, and what stands on it is not begun.
@@ -173,7 +225,10 @@ void LayerTransfer::leave_damaged() {
   drop(before);  // children first
   stager_.emplace(data_root_, found_.inventory, found_.plan, *found_.source, target_);
   for (const PlannedLayer& layer : found_.plan.layers)
-    if (std::find(heads.begin(), heads.end(), layer.id) != heads.end()) prove(layer);
+    if (std::find(heads.begin(), heads.end(), layer.id) != heads.end()) {
+      prove(layer);
+      prove_whole(layer);
+    }
 }
 
 /// One thread makes durable what all have finished in the meantime: a layer's line may only be written once

@@ -9,6 +9,7 @@
 
 #include "migrate/layer_renames.hpp"
 #include "migrate/migrate.hpp"
+#include "migrate/run_tasks.hpp"
 
 namespace drover {
 
@@ -30,12 +31,18 @@ class LayerTransfer {
   void run(unsigned threads);
 
  private:
+  std::vector<Task> tasks();
   void drop_unfinished();
   bool is_whole(const PlannedLayer&) const;
   void drop(const std::vector<LayerId>&);
+  void make(const PlannedLayer&);
+  void fill(const PlannedLayer&);
+  void fill_renamed(const PlannedLayer&);
   void stage(const PlannedLayer&);
-  TransferCount stage_renamed(const PlannedLayer&);
+  void add(const TransferCount&);
   void prove(const PlannedLayer&);
+  void prove_whole(const PlannedLayer&);
+  void finish(const PlannedLayer&);
   void attempt(const PlannedLayer&, const std::function<void()>& work);
   bool is_skipped(const PlannedLayer&);
   void leave_damaged();

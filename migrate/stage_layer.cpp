@@ -1,5 +1,6 @@
 #include "migrate/stage_layer.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "drivers/sys/error.hpp"
@@ -30,11 +31,15 @@ LayerStager::LayerStager(const Dir& data_root, const Inventory& inventory, const
   for (const PlannedLayer& layer : plan.layers) by_id_.emplace(layer.id, &layer);
 }
 
-TransferCount LayerStager::stage(const PlannedLayer& layer) const {
+OpenLayer LayerStager::make(const PlannedLayer& layer) const {
   return with_context(describe(layer), [&] {
     bool on_immutable = !layer.parent || by_id_.at(*layer.parent)->immutable();
-    OpenLayer made =
-        target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
+    return target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
+  });
+}
+
+TransferCount LayerStager::fill(const PlannedLayer& layer, OpenLayer made) const {
+  return with_context(describe(layer), [&] {
     std::unique_ptr<LayerWriter> writer;
     bool may_link = layer.immutable() && plan_.links;
     if (target_.form_of(layer.id) == LayerForm::delta)
@@ -75,17 +80,36 @@ void LayerStager::read_source(const PlannedLayer& layer, ChangeSink& sink) const
       sink);
 }
 
-LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) const {
+LayerCheck LayerStager::prove(const PlannedLayer& layer, bool allow_damaged) {
   if (layer.renamed) return prove_renamed(layer, allow_damaged);
   LayerCheck check =
       layer.role == LayerRole::image ? prove_image_layer(layer, allow_damaged) : LayerCheck::compared;
-  // The rebuilt tar says nothing of what the layer hides, nor of attributes: a head's whole view does, for
-  // all the layers that it stands on.
-  if (check != LayerCheck::proven)
-    compare(layer, true);
-  else if (layer.head)
-    compare(layer, false);
+  bool content = check != LayerCheck::proven, alike = compare_alone(layer, content);
+  // Where that tells them apart, or trees hold what is below them as well, what is shown decides.
+  if (content && !alike) compare(layer, true);
+  std::lock_guard lock(mutex_);
+  if (alike)
+    alike_.insert(layer.id);
+  else if (content)
+    whole_.insert(layer.id);
   return check;
+}
+
+/// The rebuilt tar of an image layer says nothing of what it hides, nor of attributes.
+void LayerStager::prove_whole(const PlannedLayer& layer) const {
+  if (!layer.renamed && !is_alike(layer)) compare(layer, false);
+}
+
+bool LayerStager::is_alike(const PlannedLayer& layer) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (whole_.contains(layer.id)) return true;
+    if (!alike_.contains(layer.id)) return false;
+  }
+  std::vector<LayerId> stack = target_.stack(layer.id);
+  if (stack != source_.stack(layer.id)) return false;
+  std::lock_guard lock(mutex_);
+  return std::all_of(stack.begin(), stack.end(), [&](const LayerId& id) { return alike_.contains(id); });
 }
 
 namespace {
@@ -143,6 +167,19 @@ unsigned LayerStager::first_proven(const Driver& driver, const PlannedLayer& lay
     ++at;
   }
   return at;
+}
+
+/// False as well where one of the two is no delta.
+bool LayerStager::compare_alone(const PlannedLayer& layer, bool content) const {
+  if (source_.form_of(layer.id) != LayerForm::delta || target_.form_of(layer.id) != LayerForm::delta)
+    return false;
+  auto alone = [&](const Driver& driver) {
+    std::vector<OpenLayer> layers;
+    layers.push_back(driver.open(layer.id));
+    return View(std::move(layers), driver.marks());
+  };
+  View before = alone(source_), after = alone(target_);
+  return compare_deltas({before, source_.marks()}, {after, target_.marks()}, content).none();
 }
 
 void LayerStager::compare(const PlannedLayer& layer, bool content) const {

@@ -13,16 +13,24 @@ namespace {
 /// One directory of one side: its entries, and how far we are.
 struct Side {
   ViewDir dir;
+  std::vector<std::string> hidden;
   std::vector<ViewEntry> entries;
   std::size_t next = 0;
 
-  explicit Side(ViewDir d) : dir(std::move(d)), entries(dir.entries()) {}
+  explicit Side(ViewDir d) : dir(std::move(d)), entries(dir.entries(&hidden)) {}
   const ViewEntry* peek() const { return next < entries.size() ? &entries[next] : nullptr; }
 };
 
 struct Level {
   std::optional<Side> first, second;
   std::size_t path;  ///< how much of the walk's path is this directory's
+
+  void tell(PairVisitor& visitor, const std::string& path_here) const {
+    std::optional<PairDir> a, b;
+    if (first) a.emplace(PairDir{first->dir, first->hidden});
+    if (second) b.emplace(PairDir{second->dir, second->hidden});
+    visitor.enter(a ? &*a : nullptr, b ? &*b : nullptr, path_here);
+  }
 
   // A side that ends on the way down does so once, and keeps its handles meanwhile.
   void let_go(const Level& below) {
@@ -42,6 +50,7 @@ void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor
   // One text for all levels: a path each would be as many bytes as the square of the depth.
   std::string path;
   levels.push({Side(first.clone()), second ? std::optional<Side>(second->clone()) : std::nullopt, 0});
+  levels.back().tell(visitor, path);
   while (!levels.empty()) {
     check_interrupted();
     Level& level = levels.back();
@@ -80,6 +89,7 @@ void walk_pair(const ViewDir& first, const ViewDir* second, PairVisitor& visitor
     if (below_b) below.second.emplace(std::move(*below_b));
     below.path = path.size();
     levels.push(std::move(below));
+    levels.back().tell(visitor, path);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <vector>
 
 #include "drivers/view.hpp"
 
@@ -15,6 +16,12 @@ struct PairEntry {
   const Dir& holder() const { return in.holder(entry); }
 };
 
+/// A directory of one side.
+struct PairDir {
+  const ViewDir& dir;
+  const std::vector<std::string>& hidden;  ///< as ViewDir::entries tells
+};
+
 /// What walk_pair tells: every name of two views, in one fixed order (sorted by name, depth first), side by
 /// side. What is told is valid during the call only.
 class PairVisitor {
@@ -25,6 +32,8 @@ class PairVisitor {
   /// Only one has it. Answer: descend, if it is a directory?
   virtual bool only_first(const PairEntry&, const std::string& path) = 0;
   virtual bool only_second(const PairEntry&, const std::string& path) = 0;
+  /// A directory that is descended into, on the sides that have it, the root included.
+  virtual void enter(const PairDir* /*first*/, const PairDir* /*second*/, const std::string& /*path*/) {}
   /// Is this name, on both sides, not to be looked at at all? It may be one that cannot be.
   virtual bool passes_over(const std::string& /*path*/) { return false; }
   /// The end of a directory that was descended into, the root included.

@@ -152,6 +152,7 @@ std::string carry_hostile(const TestHome& source, const TestHome& target,
     LayerStager stager(records, inventory, plan, *source, *target);
     for (const PlannedLayer& layer : layers) stager.stage(layer);
     stager.prove(layers.back(), false);
+    stager.prove_whole(layers.back());
     return "";
   } catch (const Error& e) {
     return e.what();
