@@ -12,6 +12,7 @@
 #include "detect/systemd_unit.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/sys/process.hpp"
 
 namespace drover {
@@ -180,9 +181,9 @@ bool add_unit(const std::string& root, const std::string& folder, const std::str
               std::vector<DockerdCommand>& commands) {
   ServiceCommand service = read_service(root, kUnit, folder);
   if (!is_engine(service.words)) return false;
-  commands.push_back(
-      make_command(service.words, service.environment, default_config,
-                   [](const std::string& file) { return std::string("unit ") + kUnit + " (" + file + ")"; }));
+  commands.push_back(make_command(
+      service.words, service.environment, default_config,
+      [](const std::string& file) { return std::string("unit ") + kUnit + " (" + printable(file) + ")"; }));
   commands.back().by_unit = true;
   return true;
 }
