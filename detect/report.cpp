@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <future>
 #include <set>
 
 #include "drivers/sys/error.hpp"
@@ -71,23 +70,12 @@ void look_at_config(HostReport& report, const std::optional<std::string>& config
   }
 }
 
-std::vector<std::pair<DriverKind, Probe>> probe_drivers(const HostReport& report) {
+void look_at_drivers(HostReport& report) {
   std::vector<std::pair<DriverKind, Probe>> probes;
   std::vector<std::string> options = storage_opts_in_force(report.config);
   for (const auto& entry : driver_table())
     probes.emplace_back(entry.kind, entry.probe(report.root.path, options));
-  return probes;
-}
-
-struct OtherStores {
-  std::vector<OtherStore> stores;
-  std::vector<std::string> troubles;
-};
-
-OtherStores look_at_other_stores(const std::string& data_root) {
-  OtherStores other;
-  other.stores = find_other_stores(data_root, other.troubles);
-  return other;
+  report.drivers = rank_drivers(probes, Workload::general, report.engine);
 }
 
 }  // namespace
@@ -108,26 +96,18 @@ HostFacts read_host_facts() {
 HostReport make_report(const std::optional<std::string>& data_root,
                        const std::optional<std::string>& config_path) {
   HostReport report;
-  // dockerd and containerd take longer to say which they are than all the rest takes together.
-  auto engine = std::async(std::launch::async, installed_engine);
   report.host = read_host_facts();
+  report.engine = installed_engine();
   look_at_config(report, config_path);
   report.root = find_data_root(data_root, report.config);
-  auto others = std::async(std::launch::async, look_at_other_stores, report.root.path);
   report.backing = probe_backing(report.root.path);
   part(report, [&] {
     report.engine_running = EngineLock::held(report.root.path);
     if (*report.engine_running) report.engine_holder = EngineLock::holder(report.root.path);
   });
-  auto probes = probe_drivers(report);
-  report.engine = engine.get();
   part(report, [&] { report.current = find_current_driver(report.root, report.config, report.engine); });
-  report.drivers = rank_drivers(probes, Workload::general, report.engine);
-  part(report, [&] {
-    OtherStores other = others.get();
-    report.other_stores = std::move(other.stores);
-    for (const std::string& trouble : other.troubles) add_trouble(report.troubles, trouble);
-  });
+  look_at_drivers(report);
+  part(report, [&] { report.other_stores = find_other_stores(report.root.path, report.troubles); });
   return report;
 }
 
