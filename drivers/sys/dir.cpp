@@ -256,20 +256,21 @@ std::string Dir::read(std::string_view name, std::size_t limit) const {
 }
 
 namespace {
-/// To the file's end; `expected` is how much that is likely to be.
-std::string read_to_end(int fd, std::size_t expected, std::size_t limit, const Dir& dir,
+/// To the file's end. `size` is where that was, if it is known of a regular file on a disk: such a file gives
+/// less than it is asked for at its end alone, one of /proc wherever it likes.
+std::string read_to_end(int fd, std::optional<std::size_t> size, std::size_t limit, const Dir& dir,
                         std::string_view name) {
+  constexpr std::size_t kLikely = 4095;
   std::string text;
   for (;;) {
     std::size_t have = text.size();
-    text.resize(have + std::max(expected + 1, have));
+    text.resize(have + std::max(size.value_or(kLikely) + 1, have));
     ssize_t n = ::read(fd, text.data() + have, text.size() - have);
     if (n < 0) fail("read", dir, name);
     text.resize(have + static_cast<std::size_t>(n));
     if (text.size() > limit)
       throw Error("cannot read `" + dir.path_of(name) + "`: larger than " + std::to_string(limit) + " bytes");
-    // A regular file gives less than it is asked for at its end alone.
-    if (n == 0 || text.size() == expected) return text;
+    if (n == 0 || text.size() == size) return text;
   }
 }
 }  // namespace
@@ -277,8 +278,7 @@ std::string read_to_end(int fd, std::size_t expected, std::size_t limit, const D
 std::optional<std::string> Dir::try_read(std::string_view name, std::size_t limit) const {
   auto fd = try_open_regular(name);
   if (!fd) return std::nullopt;
-  constexpr std::size_t kLikely = 4095;
-  return read_to_end(fd->get(), kLikely, limit, *this, name);
+  return read_to_end(fd->get(), std::nullopt, limit, *this, name);
 }
 
 std::string Dir::read_seen(std::string_view name, const struct stat& seen, std::size_t limit) const {
