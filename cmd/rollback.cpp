@@ -56,6 +56,17 @@ void say_what_is_given_up(const MigrationFolder& folder, const MadeSince& made) 
     log_note("removed since, and back only where all their layers are still there: " + some_of(made.removed));
 }
 
+/// Not knowing that must not be in the way of going back.
+MadeSince try_made_since(const DataRoot& root, const MigrationFolder& folder) {
+  try {
+    return made_since_switch(root, folder);
+  } catch (const Error& e) {
+    if (e.code() == ExitCode::interrupted) throw;
+    log_warning(std::string("cannot tell what was made since the switch: ") + e.what());
+    return {};
+  }
+}
+
 int roll_back_an_import(const DataRoot& root, MigrationFolder& folder, Context& context) {
   require_reversible(folder);
   refuse_mounts(root, folder.record().to, folder.record().to);
@@ -89,7 +100,7 @@ int run_rollback(Context& context) {
   settle_config(dir, *folder, context.config);
   refuse_running_containers(dir);
   correct_state(dir, *folder);
-  say_what_is_given_up(*folder, made_since_switch(store.root, *folder));
+  say_what_is_given_up(*folder, try_made_since(store.root, *folder));
   if (!confirm(context)) return declined();
   if (!record.move) refuse_mounts(store.root, record.from, record.to);
   roll_back(dir, *folder);

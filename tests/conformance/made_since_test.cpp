@@ -1,6 +1,7 @@
 // What a rollback says it gives up, before it asks.
 #include <doctest/doctest.h>
 
+#include "drivers/sys/error.hpp"
 #include "migrate/made_since.hpp"
 #include "migrate/migration_folder.hpp"
 #include "tests/conformance/renames_host.hpp"
@@ -33,6 +34,45 @@ void check_nothing(const MadeSince& made) {
     CHECK(names->empty());
 }
 }  // namespace
+
+TEST_CASE("where that cannot be told a rollback goes on") {
+  SampleHost host(filesystem("ext4"));
+  check_done(host.run({"migrate", "--to", "fuse-overlayfs", "--yes", "--force"}));
+  // Something else in the place of the new records.
+  Dir records = Dir::open(host.path("image/fuse-overlayfs"));
+  records.rename("imagedb", records, "moved");
+  records.make_symlink("imagedb", "moved");
+  CHECK_THROWS_AS(made_on(host), Error);
+  check_done(host.run({"rollback", "--yes"}));
+  CHECK(host.damage() == "");
+}
+
+TEST_CASE("where drover's own records are lost the old setup can be put back by hand") {
+  for (const char* lost : {"plan.json", "journal"}) {
+    CAPTURE(std::string(lost));
+    SampleHost host(filesystem("ext4"));
+    check_done(host.run({"migrate", "--to", "vfs", "--yes", "--force"}));
+    Dir root = Dir::open(host.root()), folder = Dir::open(host.migration()), kept = folder.sub("kept");
+    folder.unlink(lost);
+    for (const char* command : {"rollback", "commit"}) {
+      Run refused = host.run({command, "--yes"});
+      CHECK(refused.code == 1);
+      CHECK_MESSAGE(has(message_of(refused), lost), refused.err);
+    }
+    // As docs/safety.md tells it.
+    for (const char* twin : {"containers", "buildkit"}) {
+      if (!kept.exists(twin)) continue;
+      root.rename(twin, folder, std::string("new-") + twin);
+      kept.rename(twin, root, twin);
+    }
+    root.rename("vfs", folder, "new-home");
+    root.sub("image").rename("vfs", folder, "new-image");
+    kept.rename("home", root, "overlay2");
+    kept.rename("image", root.sub("image"), "overlay2");
+    host.write_config(kept.read("config"));
+    CHECK(host.damage() == "");
+  }
+}
 
 TEST_CASE(
     "tags that were given since the switch are named, and what was removed where it has no second copy") {
