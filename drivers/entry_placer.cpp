@@ -61,6 +61,12 @@ void EntryPlacer::place(const Dir& from, std::string_view name, const struct sta
   kept_ = std::max(kept_, folder);
 }
 
+EntryPlacer EntryPlacer::for_other_thread() const {
+  EntryPlacer other(root_, from_, to_, may_link_);
+  other.may_clone_ = may_clone_;
+  return other;
+}
+
 EntryPlacer::Folder EntryPlacer::enter(Folder above, std::string_view name) {
   folders_.push_back({above, std::string(name)});
   return folders_.size() - 1;

@@ -35,6 +35,9 @@ class EntryPlacer {
   /// exist there: EEXIST (a SystemError) otherwise. Throws Error for what the target driver cannot hold.
   void place(const Dir& from, std::string_view name, const struct stat&, const Dir& to, Folder folder);
 
+  /// One that places entries that are no member of a hard-link group in the same tree, from another thread.
+  EntryPlacer for_other_thread() const;
+
   /// The number of the directory `name` in another one. Only the directories in which a member of a hard-link
   /// group lies, and those above them, are kept in memory behind leave().
   Folder enter(Folder above, std::string_view name);

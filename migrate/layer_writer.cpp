@@ -9,8 +9,8 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
   auto xattrs = content_xattrs(node.at, node.name, placer_.from_marks(), placer_.to_marks());
   if (node.name.empty()) {
     enter_root(root_, hides_past);
-    levels_.push(
-        {TrailDir(root_.clone()), EntryPlacer::kRoot, node.st, std::move(xattrs), false, hides_past});
+    levels_.push({TrailDir(root_.clone()), EntryPlacer::kRoot, filler_.begin(EntryPlacer::kRoot), node.st,
+                  std::move(xattrs), false, hides_past});
     return;
   }
   placer_.check_holdable(node.at, node.name, node.st);
@@ -19,14 +19,16 @@ void LayerWriter::enter(const Node& node, bool hides_past) {
   Dir dir = open_directory(*above.dir, node.name, hides_past, fresh);
   EntryPlacer::Folder folder = placer_.enter(above.folder, node.name);
   bool hidden = hides_past || above.past_hidden;
-  levels_.push({TrailDir(std::move(dir)), folder, node.st, std::move(xattrs), fresh, hidden});
+  levels_.push(
+      {TrailDir(std::move(dir)), folder, filler_.begin(folder), node.st, std::move(xattrs), fresh, hidden});
   ++placer_.count().directories;
 }
 
 void LayerWriter::leave() {
-  const Level& level = levels_.back();
+  Level& level = levels_.back();
   // What a delta's directory carries by now may include a mark of ours: it is not to be cleaned.
-  set_attributes(*level.dir, "", level.st, level.xattrs, level.fresh || !starts_with_attributes());
+  filler_.end(level.dir, level.filled, level.st, std::move(level.xattrs),
+              level.fresh || !starts_with_attributes());
   if (level.folder != EntryPlacer::kRoot) placer_.leave(level.folder);
   levels_.pop();
 }
@@ -34,8 +36,8 @@ void LayerWriter::leave() {
 void LayerWriter::put(const Node& node) {
   const Level& level = levels_.back();
   if (level.fresh) try {
-      // Next to nothing is told twice: to look first would cost as much as the rest.
-      return placer_.place(node.at, node.name, node.st, *level.dir, level.folder);
+      // Only members of a hard-link group are told twice: to look first would cost as much as the rest.
+      return filler_.place(node.at, node.name, node.st, level.dir, level.filled, node.st.st_nlink < 2);
     } catch (const SystemError& e) {
       if (e.number() != EEXIST) throw;
     }
@@ -44,7 +46,7 @@ void LayerWriter::put(const Node& node) {
     if (placer_.is_placed(node.st, *level.dir, node.name)) return;
     clear_way(*level.dir, node.name);
   }
-  placer_.place(node.at, node.name, node.st, *level.dir, level.folder);
+  filler_.place(node.at, node.name, node.st, level.dir, level.filled, false);
 }
 
 void LayerWriter::remove(std::string_view name) {

@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/entry_placer.hpp"
+#include "drivers/tree_filler.hpp"
 #include "migrate/changes.hpp"
 
 namespace drover {
@@ -15,12 +15,14 @@ class LayerWriter : public ChangeSink {
   void leave() final;
   void put(const Node&) final;
   void remove(std::string_view name) final;
+  /// After the last of what is told: waits until it is all there. Until then some may be missing in count().
+  void finish() { filler_.finish(); }
   const TransferCount& count() { return placer_.count(); }
 
  protected:
   /// `root`: the new layer, which must outlive this. `may_link`: source and target layer are immutable.
   LayerWriter(const Dir& root, Marks from, Marks to, bool may_link)
-      : root_(root), placer_(root, from, to, may_link) {}
+      : root_(root), placer_(root, from, to, may_link), filler_(placer_) {}
 
   /// The layer's root is entered; `hides_past` as for enter().
   virtual void enter_root(const Dir& root, bool hides_past) = 0;
@@ -36,6 +38,7 @@ class LayerWriter : public ChangeSink {
   struct Level {
     TrailDir dir;
     EntryPlacer::Folder folder;
+    TreeFiller::FolderRef filled;
     struct stat st;
     std::vector<Xattr> xattrs;
     bool fresh;
@@ -45,6 +48,7 @@ class LayerWriter : public ChangeSink {
   };
   const Dir& root_;
   EntryPlacer placer_;
+  TreeFiller filler_;
   Trail<Level> levels_;
 };
 

@@ -7,12 +7,15 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
+
+#include "drivers/sys/lend.hpp"
 
 namespace drover {
 
 namespace {
 
-class TaskRunner {
+class TaskRunner : public Lender {
  public:
   explicit TaskRunner(const std::vector<Task>& tasks)
       : tasks_(tasks), waits_for_(tasks.size()), followers_(tasks.size()), left_(tasks.size()) {
@@ -24,21 +27,46 @@ class TaskRunner {
   }
 
   void run(unsigned threads) {
+    if (tasks_.empty()) return;
     std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < std::min<std::size_t>(threads, tasks_.size()); ++i)
-      others.emplace_back([this] { work(); });
-    work();
+    for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(true); });
+    work(threads > 1);
     others.clear();
     if (failure_) std::rethrow_exception(failure_);
     if (left_ > 0) throw std::logic_error("tasks wait for each other");
   }
 
+  bool lend(std::function<void()> work) override {
+    std::lock_guard lock(mutex_);
+    if (idle_ <= lent_.size()) return false;
+    lent_.push_back(std::move(work));
+    changed_.notify_one();
+    return true;
+  }
+
  private:
-  void work() {
+  void work(bool with_others) {
+    Lender* before = std::exchange(Lender::of_this_thread(), with_others ? this : nullptr);
+    take_tasks();
+    Lender::of_this_thread() = before;
+  }
+
+  void take_tasks() {
     std::unique_lock lock(mutex_);
     for (;;) {
       // Nothing ready and nothing running: the rest, if any, waits for itself.
-      changed_.wait(lock, [&] { return failure_ || !ready_.empty() || running_ == 0; });
+      ++idle_;
+      changed_.wait(lock, [&] { return !lent_.empty() || failure_ || !ready_.empty() || running_ == 0; });
+      --idle_;
+      // First of all what a thread waits for that is at work.
+      if (!lent_.empty()) {
+        std::function<void()> work = std::move(lent_.back());
+        lent_.pop_back();
+        lock.unlock();
+        work();
+        lock.lock();
+        continue;
+      }
       if (failure_ || ready_.empty()) return;
       std::size_t task = ready_.extract(ready_.begin()).value();
       ++running_;
@@ -69,7 +97,8 @@ class TaskRunner {
   std::vector<std::size_t> waits_for_;
   std::vector<std::vector<std::size_t>> followers_;
   std::set<std::size_t> ready_;
-  std::size_t running_ = 0, left_;
+  std::vector<std::function<void()>> lent_;
+  std::size_t running_ = 0, idle_ = 0, left_;
   std::exception_ptr failure_;
 };
 

@@ -47,6 +47,7 @@ TransferCount LayerStager::fill(const PlannedLayer& layer, OpenLayer made) const
     else
       writer = std::make_unique<TreeWriter>(made.root, source_.marks(), may_link, target_.marks());
     read_source(layer, *writer);
+    writer->finish();
     target_.seal(layer.id);
     TransferCount count = writer->count();
     writer.reset();

@@ -4,9 +4,14 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
+#include <latch>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
+
+#include "drivers/sys/lend.hpp"
 
 using namespace drover;
 
@@ -80,4 +85,46 @@ TEST_CASE("tasks that wait for themselves are an error, after the others have ru
   std::vector<Task> tasks = {{[] {}, {1}}, {[] {}, {0}}, {[&] { ran = true; }, {}}};
   for (unsigned threads : {1U, 3U}) CHECK_THROWS_AS(run_tasks(tasks, threads), std::logic_error);
   CHECK(ran);
+}
+
+TEST_CASE("a thread without a task does what another lends, and alone there is nobody") {
+  CHECK_FALSE(Lender::of_this_thread());
+  std::thread::id lender, helper;
+  std::promise<void> done;
+  auto lend = [&] {
+    lender = std::this_thread::get_id();
+    auto work = [&] {
+      helper = std::this_thread::get_id();
+      done.set_value();
+    };
+    // The other thread may not have come to wait yet.
+    while (!Lender::of_this_thread()->lend(work)) std::this_thread::yield();
+    done.get_future().wait();
+  };
+  run_tasks({{lend, {}}}, 2);
+  CHECK(lender != helper);
+  CHECK_FALSE(Lender::of_this_thread());
+  run_tasks({{[] { CHECK_FALSE(Lender::of_this_thread()); }, {}}}, 1);
+}
+
+TEST_CASE("while all threads have tasks nobody does what is lent") {
+  std::latch both(2), tried(2);
+  std::atomic<int> lent = 0;
+  auto task = [&] {
+    both.arrive_and_wait();
+    if (Lender::of_this_thread()->lend([] {})) ++lent;
+    tried.arrive_and_wait();
+  };
+  run_tasks({{task, {}}, {task, {}}}, 2);
+  CHECK(lent == 0);
+}
+
+TEST_CASE("what was lent is done though a task fails") {
+  std::atomic<bool> done = false;
+  auto fails = [&] {
+    while (!Lender::of_this_thread()->lend([&] { done = true; })) std::this_thread::yield();
+    throw std::runtime_error("failed");
+  };
+  CHECK_THROWS_AS(run_tasks({{fails, {}}}, 2), std::runtime_error);
+  CHECK(done);
 }
