@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "detect/program_version.hpp"
 #include "detect/small_file.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/process.hpp"
 
 namespace drover {
 
@@ -123,9 +123,7 @@ std::vector<std::string> containerd_stores(const std::string& containerd_root) {
 }
 
 std::optional<int> installed_containerd() {
-  auto program = find_program("containerd");
-  if (!program) return std::nullopt;
-  std::string text = run_process({*program, "--version"}).out;
+  const std::string text = version_text_of("containerd");
   // "containerd github.com/containerd/containerd 1.6.20~ds1 ...", with or without a "v".
   std::size_t digit = text.find(' ', text.find('/'));
   digit = digit == std::string::npos ? digit : text.find_first_of("0123456789", digit);

@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <map>
 
 #include "detect/data_root.hpp"
+#include "detect/program_version.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
-#include "drivers/sys/process.hpp"
 
 namespace drover {
 
@@ -161,16 +160,12 @@ std::optional<EngineVersion> parse_engine_version(const std::string& text) {
 }
 
 std::optional<EngineVersion> installed_engine() {
-  auto program = find_program("dockerd");
-  if (!program) return std::nullopt;
-  static std::map<std::string, std::optional<EngineVersion>> asked;  // it takes its time to answer
-  auto [found, is_new] = asked.try_emplace(*program);
-  if (is_new) try {
-      found->second = parse_engine_version(run_process({*program, "--version"}).out);
-    } catch (const Error& e) {
-      log_detail(e.what());
-    }
-  return found->second;
+  try {
+    return parse_engine_version(version_text_of("dockerd"));
+  } catch (const Error& e) {
+    log_detail(e.what());
+    return std::nullopt;
+  }
 }
 
 std::optional<int> last_engine_with(DriverKind kind) {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "detect/program_version.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -70,12 +71,12 @@ void look_at_config(HostReport& report, const std::optional<std::string>& config
   }
 }
 
-void look_at_drivers(HostReport& report) {
+std::vector<std::pair<DriverKind, Probe>> probe_drivers(const HostReport& report) {
   std::vector<std::pair<DriverKind, Probe>> probes;
   std::vector<std::string> options = storage_opts_in_force(report.config);
   for (const auto& entry : driver_table())
     probes.emplace_back(entry.kind, entry.probe(report.root.path, options));
-  report.drivers = rank_drivers(probes, Workload::general, report.engine);
+  return probes;
 }
 
 }  // namespace
@@ -96,8 +97,8 @@ HostFacts read_host_facts() {
 HostReport make_report(const std::optional<std::string>& data_root,
                        const std::optional<std::string>& config_path) {
   HostReport report;
+  for (const char* program : {"dockerd", "containerd"}) ask_version_of(program);
   report.host = read_host_facts();
-  report.engine = installed_engine();
   look_at_config(report, config_path);
   report.root = find_data_root(data_root, report.config);
   report.backing = probe_backing(report.root.path);
@@ -105,8 +106,10 @@ HostReport make_report(const std::optional<std::string>& data_root,
     report.engine_running = EngineLock::held(report.root.path);
     if (*report.engine_running) report.engine_holder = EngineLock::holder(report.root.path);
   });
+  auto probes = probe_drivers(report);
+  report.engine = installed_engine();
+  report.drivers = rank_drivers(probes, Workload::general, report.engine);
   part(report, [&] { report.current = find_current_driver(report.root, report.config, report.engine); });
-  look_at_drivers(report);
   part(report, [&] { report.other_stores = find_other_stores(report.root.path, report.troubles); });
   return report;
 }

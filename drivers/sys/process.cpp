@@ -30,27 +30,11 @@ void make_pipe(Fd& reader, Fd& writer) {
   reader = Fd(ends[0]);
   writer = Fd(ends[1]);
 }
-}  // namespace
-
-ProcessResult run_process(const std::vector<std::string>& argv) {
-  Fd out_read, out_write, err_read, err_write;
-  make_pipe(out_read, out_write);
-  make_pipe(err_read, err_write);
-  SpawnActions spawn;
-  posix_spawn_file_actions_addopen(&spawn.actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&spawn.actions, out_write.get(), 1);
-  posix_spawn_file_actions_adddup2(&spawn.actions, err_write.get(), 2);
-  std::vector<char*> args;
-  for (const auto& a : argv) args.push_back(const_cast<char*>(a.c_str()));
-  args.push_back(nullptr);
-  pid_t pid;
-  if (int e = ::posix_spawnp(&pid, args[0], &spawn.actions, nullptr, args.data(), environ); e != 0)
-    throw_errno("cannot run `" + argv[0] + "`", e);
-  out_write.reset();
-  err_write.reset();
-  ProcessResult result;
+/// Both streams to their ends: a program that fills the one would else wait for the other to be read. Whether
+/// it was more than can be kept.
+bool read_both(const Fd& out, const Fd& err, ProcessResult& result) {
   bool too_much = false;
-  pollfd polls[2] = {{out_read.get(), POLLIN, 0}, {err_read.get(), POLLIN, 0}};
+  pollfd polls[2] = {{out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}};
   std::string* kept[2] = {&result.out, &result.err};
   while (polls[0].fd >= 0 || polls[1].fd >= 0) {
     if (::poll(polls, 2, -1) < 0 && errno != EINTR) break;
@@ -63,15 +47,51 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
       if (n == 0 || (n < 0 && errno != EINTR)) polls[i].fd = -1;
     }
   }
+  return too_much;
+}
+}  // namespace
+
+RunningProcess::RunningProcess(const std::vector<std::string>& argv) : name_(argv[0]) {
+  Fd out_write, err_write;
+  make_pipe(out_, out_write);
+  make_pipe(err_, err_write);
+  SpawnActions spawn;
+  posix_spawn_file_actions_addopen(&spawn.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&spawn.actions, out_write.get(), 1);
+  posix_spawn_file_actions_adddup2(&spawn.actions, err_write.get(), 2);
+  std::vector<char*> args;
+  for (const auto& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+  args.push_back(nullptr);
+  if (int e = ::posix_spawnp(&pid_, args[0], &spawn.actions, nullptr, args.data(), environ); e != 0)
+    throw_errno("cannot run `" + name_ + "`", e);
+}
+
+RunningProcess::~RunningProcess() {
+  if (pid_ <= 0) return;
+  out_.reset();
+  err_.reset();
+  wait();
+}
+
+int RunningProcess::wait() {
   int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
+  pid_ = 0;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+ProcessResult RunningProcess::finish() {
+  ProcessResult result;
+  const bool too_much = read_both(out_, err_, result);
+  result.exit_code = wait();
   // The rest of a list may be what matters.
   if (too_much)
-    throw Error("`" + argv[0] + "` says more than drover can take (" + std::to_string(kMost >> 20) + " MiB)");
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    throw Error("`" + name_ + "` says more than drover can take (" + std::to_string(kMost >> 20) + " MiB)");
   return result;
 }
+
+ProcessResult run_process(const std::vector<std::string>& argv) { return RunningProcess(argv).finish(); }
 
 std::optional<std::string> find_program(const std::string& program) {
   const char* path = std::getenv("PATH");

@@ -1,7 +1,11 @@
 #pragma once
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "drivers/sys/fd.hpp"
 
 namespace drover {
 
@@ -10,7 +14,29 @@ struct ProcessResult {
   std::string out, err;
 };
 
-/// Runs a program by argument vector, never through a shell, with an empty standard input; waits for it.
+/// A program that was started by argument vector, never through a shell, with an empty standard input. It
+/// runs while its starter does something else, as long as what it prints fits into a pipe (64 KiB).
+class RunningProcess {
+ public:
+  /// Throws SystemError if it cannot be started.
+  explicit RunningProcess(const std::vector<std::string>& argv);
+  /// Waits for its end.
+  ~RunningProcess();
+  RunningProcess(const RunningProcess&) = delete;
+  RunningProcess& operator=(const RunningProcess&) = delete;
+
+  /// Waits for its end; once. Throws Error if it says more than 64 MiB.
+  ProcessResult finish();
+
+ private:
+  int wait();
+
+  std::string name_;
+  Fd out_, err_;
+  pid_t pid_ = 0;
+};
+
+/// Runs a program, as RunningProcess does; waits for it.
 /// Throws SystemError if it cannot be started, and Error if it says more than 64 MiB.
 ProcessResult run_process(const std::vector<std::string>& argv);
 
