@@ -3,6 +3,7 @@
 #include <set>
 
 #include "drivers/sys/printable.hpp"
+#include "migrate/slices.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -115,24 +116,46 @@ class Assembly {
         note(chain_id, "does not have the chain ID that follows from its parent and diff ID");
   }
 
+  struct Whereabouts {
+    std::optional<Symlink> behind;
+    bool there = true;
+  };
+
+  Whereabouts find_files(const LayerId& id) const {
+    if (!home_) return {};
+    if (auto link = home_->symlink_to(id)) return {std::move(link), true};
+    return {std::nullopt, home_->contains(id)};
+  }
+
+  /// In the layers' order.
+  std::vector<Whereabouts> find_files_of_layers() const {
+    std::vector<const LayerId*> ids;
+    for (const auto& [chain_id, layer] : db_.layers) ids.push_back(&layer.cache_id);
+    std::vector<Whereabouts> all(ids.size());
+    for_slices(ids.size(), [&](std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) all[i] = find_files(*ids[i]);
+    });
+    return all;
+  }
+
   void note_cache_ids() {
     std::map<LayerId, Digest> owner_of;
+    const std::vector<Whereabouts> files = find_files_of_layers();
+    auto at = files.begin();
     for (const auto& [chain_id, layer] : db_.layers) {
+      const Whereabouts& found = *at++;
       auto [owner, is_first] = owner_of.try_emplace(layer.cache_id, chain_id);
       if (!is_first)
         note(chain_id,
              "has the same cache ID as layer " + short_id(owner->second) + ", " + short_id(layer.cache_id));
-      else if (auto link = symlink_to(layer.cache_id))
-        note(chain_id, "has its files behind a symlink, `" + link->path + "`", false, link->fix());
-      else if (home_ && !home_->contains(layer.cache_id))
+      else if (found.behind)
+        note(chain_id, "has its files behind a symlink, `" + found.behind->path + "`", false,
+             found.behind->fix());
+      else if (!found.there)
         note(chain_id,
              "has no files: the " + driver() + " home lacks its cache ID " + short_id(layer.cache_id));
     }
     for (auto& [id, owner] : owner_of) claimed_.emplace(id, "layer " + short_id(owner));
-  }
-
-  std::optional<Symlink> symlink_to(const LayerId& id) const {
-    return home_ ? home_->symlink_to(id) : std::nullopt;
   }
 
   std::string driver() const { return std::string(driver_name(inventory_.driver)); }
@@ -271,9 +294,10 @@ class Assembly {
     auto fault_of = [&](const LayerId& id) -> Reason {
       auto [owner, is_first] = claimed_.try_emplace(id, name);
       if (!is_first) return {"its files, " + short_id(id) + ", are also those of " + owner->second};
-      if (auto link = symlink_to(id))
-        return {"its files are behind a symlink, `" + link->path + "`", link->fix()};
-      if (home_ && !home_->contains(id)) return {"the " + driver() + " home lacks its files, " + id};
+      const Whereabouts files = find_files(id);
+      if (files.behind)
+        return {"its files are behind a symlink, `" + files.behind->path + "`", files.behind->fix()};
+      if (!files.there) return {"the " + driver() + " home lacks its files, " + id};
       return {};
     };
     Reason fault = fault_of(mount.mount_id);

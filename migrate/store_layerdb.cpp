@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <charconv>
+#include <iterator>
+#include <mutex>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
 #include "drivers/sys/symlink.hpp"
+#include "migrate/slices.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover::store {
@@ -84,26 +88,50 @@ std::vector<LayerId> readable_ids(const Dir& dir, std::initializer_list<const ch
   return ids;
 }
 
-/// Calls `read` for each subdirectory; an Error of it is the reason why that record is damaged, unless it
-/// says nothing about the record: then it goes on up.
-template <class Records, class Read>
-void read_all(const Dir& dir, Records& records, Reasons& damaged,
-              std::map<std::string, std::vector<LayerId>>& files_of_damaged,
-              std::initializer_list<const char*> names_of_ids, Read read) {
-  for (const DirEntry& entry : dir.list()) {
-    std::optional<Dir> sub;
-    try {
-      sub = dir.try_sub(entry.name);
-      if (auto link = sub || !is_layer_id(entry.name) ? std::nullopt : find_symlink(dir, entry.name))
-        damaged.emplace(entry.name, Reason{"`" + link->path + "` is a symlink", link->fix()});
-      if (!sub) continue;
-      if (auto record = read(*sub, entry.name)) records.emplace(entry.name, std::move(*record));
-    } catch (const Error& e) {
-      if (!is_damage(e)) throw;
-      damaged.emplace(entry.name, Reason{e.what(), e.hint()});
-      if (sub) files_of_damaged.emplace(entry.name, readable_ids(*sub, names_of_ids));
-    }
+/// What was read of some of the records of a folder.
+template <class Record>
+struct Read {
+  std::map<std::string, Record> records;
+  Reasons damaged;
+  std::map<std::string, std::vector<LayerId>> files_of_damaged;
+  std::vector<std::string> leftovers;
+
+  void take(Read& other) {
+    records.merge(other.records);
+    damaged.merge(other.damaged);
+    files_of_damaged.merge(other.files_of_damaged);
+    std::move(other.leftovers.begin(), other.leftovers.end(), std::back_inserter(leftovers));
   }
+};
+
+/// Calls `read` for each subdirectory, on several threads where there are many; an Error of it is the reason
+/// why that record is damaged, unless it says nothing about the record: then it goes on up.
+template <class Record, class ReadOne>
+Read<Record> read_all(const Dir& dir, std::initializer_list<const char*> names_of_ids, ReadOne read_one) {
+  const std::vector<DirEntry> entries = dir.list();
+  Read<Record> all;
+  std::mutex mutex;
+  for_slices(entries.size(), [&](std::size_t from, std::size_t to) {
+    Read<Record> read;
+    for (std::size_t i = from; i < to; ++i) {
+      const std::string& name = entries[i].name;
+      std::optional<Dir> sub;
+      try {
+        sub = dir.try_sub(name);
+        if (auto link = sub || !is_layer_id(name) ? std::nullopt : find_symlink(dir, name))
+          read.damaged.emplace(name, Reason{"`" + link->path + "` is a symlink", link->fix()});
+        if (!sub) continue;
+        if (auto record = read_one(*sub, name, read)) read.records.emplace(name, std::move(*record));
+      } catch (const Error& e) {
+        if (!is_damage(e)) throw;
+        read.damaged.emplace(name, Reason{e.what(), e.hint()});
+        if (sub) read.files_of_damaged.emplace(name, readable_ids(*sub, names_of_ids));
+      }
+    }
+    std::lock_guard lock(mutex);
+    all.take(read);
+  });
+  return all;
 }
 
 }  // namespace
@@ -112,18 +140,30 @@ LayerDb read_layerdb(const Dir& store) {
   LayerDb db;
   auto layerdb = records_dir(store, "layerdb");
   if (!layerdb) return db;
-  if (auto layers = records_dir(*layerdb, "sha256"))
-    read_all(*layers, db.layers, db.damaged_layers, db.files_of_damaged_layers, {"cache-id"},
-             [&](const Dir& dir, const std::string& name) {
-               if (is_digest(name)) return std::optional(read_layer(dir, name));
-               // "<chain ID>-<number>-removing": the engine was deleting this layer.
-               db.leftovers.push_back("`" + printable(name) +
-                                      "` in layerdb is no layer: the engine passes over it");
-               return std::optional<LayerRecord>();
-             });
-  if (auto mounts = records_dir(*layerdb, "mounts"))
-    read_all(*mounts, db.mounts, db.damaged_mounts, db.files_of_damaged_mounts, {"mount-id", "init-id"},
-             [](const Dir& dir, const std::string& name) { return std::optional(read_mount(dir, name)); });
+  if (auto layers = records_dir(*layerdb, "sha256")) {
+    auto read = read_all<LayerRecord>(
+        *layers, {"cache-id"}, [](const Dir& dir, const std::string& name, Read<LayerRecord>& some) {
+          if (is_digest(name)) return std::optional(read_layer(dir, name));
+          // "<chain ID>-<number>-removing": the engine was deleting this layer.
+          some.leftovers.push_back("`" + printable(name) +
+                                   "` in layerdb is no layer: the engine passes over it");
+          return std::optional<LayerRecord>();
+        });
+    db.layers = std::move(read.records);
+    db.damaged_layers = std::move(read.damaged);
+    db.files_of_damaged_layers = std::move(read.files_of_damaged);
+    db.leftovers = std::move(read.leftovers);
+    std::sort(db.leftovers.begin(), db.leftovers.end());
+  }
+  if (auto mounts = records_dir(*layerdb, "mounts")) {
+    auto read = read_all<MountRecord>(*mounts, {"mount-id", "init-id"},
+                                      [](const Dir& dir, const std::string& name, Read<MountRecord>&) {
+                                        return std::optional(read_mount(dir, name));
+                                      });
+    db.mounts = std::move(read.records);
+    db.damaged_mounts = std::move(read.damaged);
+    db.files_of_damaged_mounts = std::move(read.files_of_damaged);
+  }
   if (auto unfinished = layerdb->try_sub("tmp"))
     for (const DirEntry& entry : unfinished->list())
       db.leftovers.push_back("`" + printable(entry.name) +

@@ -1,5 +1,7 @@
 #include "drivers/sys/symlink.hpp"
 
+#include <linux/openat2.h>
+
 #include <algorithm>
 
 #include "drivers/sys/printable.hpp"
@@ -12,6 +14,10 @@ std::string Symlink::fix() const {
 }
 
 std::optional<Symlink> find_symlink(const Dir& in, std::string_view relative) {
+  // One call tells that there is none; which it is, where there is one, takes several.
+  const std::string path(relative);
+  if (Fd(open_beneath(in.fd(), path.c_str(), O_PATH | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)))
+    return std::nullopt;
   Dir at = in.clone();
   while (!relative.empty()) {
     std::size_t cut = std::min(relative.find('/'), relative.size());

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <future>
@@ -10,8 +11,10 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "drivers/sys/lend.hpp"
+#include "migrate/slices.hpp"
 
 using namespace drover;
 
@@ -127,4 +130,14 @@ TEST_CASE("what was lent is done though a task fails") {
   };
   CHECK_THROWS_AS(run_tasks({{fails, {}}}, 2), std::runtime_error);
   CHECK(done);
+}
+
+TEST_CASE("slices are the whole, each part once, however many there are") {
+  for (std::size_t count : {0, 1, 255, 256, 5000}) {
+    std::vector<std::atomic<int>> seen(count);
+    for_slices(count, [&](std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) ++seen[i];
+    });
+    CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& n) { return n == 1; }));
+  }
 }
