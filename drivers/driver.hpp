@@ -11,6 +11,7 @@
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/symlink.hpp"
+#include "drivers/transfer_count.hpp"
 
 namespace drover {
 
@@ -65,6 +66,8 @@ struct CreateOptions {
   /// The new layer and its parent are immutable (image layers), so a tree may share the parent's inodes by
   /// hard links.
   bool share_inodes = false;
+  /// Gets what was made for the new layer of its parent's entries, where that is done one by one.
+  TransferCount* count = nullptr;
 };
 
 /// The mapped root of a user-namespaced data root; 0:0 otherwise.

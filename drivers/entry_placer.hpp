@@ -8,16 +8,9 @@
 
 #include "drivers/marks.hpp"
 #include "drivers/sys/trail.hpp"
+#include "drivers/transfer_count.hpp"
 
 namespace drover {
-
-/// What was moved, and how.
-struct TransferCount {
-  std::uint64_t linked = 0, reflinked = 0, copied = 0;  ///< regular files
-  std::uint64_t copied_bytes = 0;
-  std::uint64_t directories = 0, others = 0, hidden = 0;
-  TransferCount& operator+=(const TransferCount&);
-};
 
 /// Places entries of one layer into another layer's tree, each by the cheapest safe way: a hard link where
 /// both layers are immutable, else a reflink, else a copy. Hard links among the layer's own entries are kept.

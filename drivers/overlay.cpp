@@ -55,7 +55,7 @@ class Overlay : public Driver {
     return Dir::open(home_).sub(id);
   }
   LayerId lower_of(const LayerId&) const;
-  OpenLayer create_root(const Dir& layer, const std::optional<LayerId>& parent);
+  OpenLayer create_root(const Dir& layer, const std::optional<LayerId>& parent, TransferCount*);
   OpenLayer create_upper(const Dir& layer, const LayerId& parent);
   std::string home_;
   RootOwner owner_;
@@ -93,12 +93,15 @@ OpenLayer Overlay::create(const LayerId& id, const std::optional<LayerId>& paren
   require_layer_id(id);
   Dir layer = make_folder(Dir::open(home_), id, 0710, 0, owner_.gid);
   bool tree = !parent || (options.share_inodes && form_of(*parent) == LayerForm::tree);
-  return tree ? create_root(layer, parent) : create_upper(layer, *parent);
+  return tree ? create_root(layer, parent, options.count) : create_upper(layer, *parent);
 }
 
-OpenLayer Overlay::create_root(const Dir& layer, const std::optional<LayerId>& parent) {
+OpenLayer Overlay::create_root(const Dir& layer, const std::optional<LayerId>& parent, TransferCount* count) {
   Dir root = make_folder(layer, "root", 0755, owner_.uid, owner_.gid);
-  if (parent) clone_tree(open(*parent).root, root, true);
+  if (parent) {
+    TransferCount linked = clone_tree(open(*parent).root, root, true);
+    if (count) *count += linked;
+  }
   return {std::move(root), nullptr};
 }
 

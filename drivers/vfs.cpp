@@ -46,7 +46,10 @@ class Vfs : public Driver {
                    const CreateOptions& options) override {
     require_layer_id(id);
     Dir layer = make_folder(Dir::open(home_ + "/dir"), id, 0755, owner_.uid, owner_.gid);
-    if (parent) clone_tree(open(*parent).root, layer, options.share_inodes);
+    if (parent) {
+      TransferCount count = clone_tree(open(*parent).root, layer, options.share_inodes);
+      if (options.count) *options.count += count;
+    }
     return {std::move(layer), nullptr};
   }
   void seal(const LayerId&) override {}

@@ -38,10 +38,10 @@ std::vector<Task> LayerTransfer::tasks() {
   };
   // After which task a child can be made; all that a layer shows is there; all of that is proven.
   std::map<LayerId, std::size_t> made_by, whole_by, proven_by;
-  auto task_of = [](const std::map<LayerId, std::size_t>& tasks, const std::optional<LayerId>& layer) {
+  auto task_of = [](const std::map<LayerId, std::size_t>& done_by, const std::optional<LayerId>& layer) {
     std::vector<std::size_t> found;
     // One that is not among the tasks is there from an earlier run.
-    if (auto task = layer ? tasks.find(*layer) : tasks.end(); task != tasks.end())
+    if (auto task = layer ? done_by.find(*layer) : done_by.end(); task != done_by.end())
       found.push_back(task->second);
     return found;
   };
@@ -127,7 +127,11 @@ void LayerTransfer::drop(const std::vector<LayerId>& ids) {
 }
 
 void LayerTransfer::make(const PlannedLayer& layer) {
-  attempt(layer, [&] { stager_->make(layer); });
+  attempt(layer, [&] {
+    TransferCount count;
+    stager_->make(layer, count);
+    add(count);
+  });
 }
 
 void LayerTransfer::fill(const PlannedLayer& layer) {

@@ -31,11 +31,19 @@ LayerStager::LayerStager(const Dir& data_root, const Inventory& inventory, const
   for (const PlannedLayer& layer : plan.layers) by_id_.emplace(layer.id, &layer);
 }
 
-OpenLayer LayerStager::make(const PlannedLayer& layer) const {
+OpenLayer LayerStager::make(const PlannedLayer& layer, TransferCount& count) const {
   return with_context(describe(layer), [&] {
     bool on_immutable = !layer.parent || by_id_.at(*layer.parent)->immutable();
-    return target_.create(layer.id, layer.parent, {.share_inodes = layer.immutable() && on_immutable});
+    return target_.create(layer.id, layer.parent,
+                          {.share_inodes = layer.immutable() && on_immutable, .count = &count});
   });
+}
+
+TransferCount LayerStager::stage(const PlannedLayer& layer) const {
+  TransferCount count;
+  OpenLayer made = make(layer, count);
+  count += fill(layer, std::move(made));
+  return count;
 }
 
 TransferCount LayerStager::fill(const PlannedLayer& layer, OpenLayer made) const {

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "drivers/driver.hpp"
-#include "drivers/entry_placer.hpp"
 #include "migrate/changes.hpp"
 #include "migrate/plan.hpp"
 #include "migrate/store.hpp"
@@ -33,12 +32,12 @@ class LayerStager {
   /// Whether a layer that was made can be filled before its parent is: it is what it changes, and no more.
   bool fills_alone() const { return target_.form() == LayerForm::delta; }
   /// Makes the layer in the target, which must not have it, as a delta without changes or as its parent is.
-  /// Its parent must be there.
-  OpenLayer make(const PlannedLayer&) const;
+  /// Its parent must be there. Adds up what had to be made of the parent's files.
+  OpenLayer make(const PlannedLayer&, TransferCount&) const;
   /// Puts its content into it, and seals it.
   TransferCount fill(const PlannedLayer&, OpenLayer) const;
   /// Both.
-  TransferCount stage(const PlannedLayer& layer) const { return fill(layer, make(layer)); }
+  TransferCount stage(const PlannedLayer& layer) const;
 
   /// Reads what the layer itself is in the target, and compares. Throws Error (proof_failed) that names what
   /// differs. `allow_damaged`: a layer that is damaged in the source already is no failure.

@@ -4,7 +4,7 @@ import os
 import machine
 
 TMPFS = "/run/bench/tmpfs-" + os.environ.get("DROVER_BENCH", "")  # the run's own: loop devices are told by it
-SIZES = {"small": "1G", "full": "20G"}  # apparent; an image takes what is written to it
+SIZES = {"small": "1G", "full": "23G"}  # apparent; an image takes what is written to it
 # What Debian's mkfs does by itself, but ext4's inodes: a million files on a small image need more of them.
 OPTIONS = {
     "ext4": ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-i", "8192"],
