@@ -9,7 +9,6 @@
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;
-using namespace drover::test;
 
 TEST_CASE("attributes are read alike by both ways") {
   HostTree tree;
