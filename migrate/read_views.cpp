@@ -5,6 +5,7 @@
 
 #include "drivers/attributes.hpp"
 #include "drivers/sys/copy_content.hpp"
+#include "drivers/sys/shared_extents.hpp"
 #include "migrate/changes.hpp"
 #include "migrate/link_groups.hpp"
 #include "migrate/walk_pair.hpp"
@@ -153,13 +154,15 @@ class ViewReader : public PairVisitor {
     constexpr int kFlags = O_RDONLY | O_NOATIME;
     Fd a = now.holder().open_regular(now.entry.name, kFlags),
        b = past.holder().open_regular(past.entry.name, kFlags);
-    return !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
+    return !extents_.same(a.get(), now.st, b.get(), past.st) &&
+           !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
   }
 
   const ViewComparison& comparison_;
   ChangeSink& sink_;
   LazyDirectories directories_;
   LinkGroups now_groups_, past_groups_;
+  SharedExtents extents_;
   std::map<Inode, Names> names_;
   std::uint64_t step_ = 0;
 };
