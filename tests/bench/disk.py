@@ -7,7 +7,7 @@ TMPFS = "/run/bench/tmpfs-" + os.environ.get("DROVER_BENCH", "")  # the run's ow
 SIZES = {"small": "1G", "full": "23G"}  # apparent; an image takes what is written to it
 # What Debian's mkfs does by itself, but ext4's inodes: a million files on a small image need more of them.
 OPTIONS = {
-    "ext4": ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-i", "8192"],
+    "ext4": ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-i", "7168"],
     "xfs": ["-q", "-f", "-m", "reflink=1"],
     "btrfs": ["-q", "-f"],
 }
