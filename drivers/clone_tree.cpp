@@ -18,7 +18,8 @@ TransferCount clone_tree(const Dir& from, const Dir& to, bool may_link,
     void let_go(const Level&) { from.let_go(), to.let_go(); }
     void reach_from(const Level& below) { from.reach_from(below.from), to.reach_from(below.to); }
   };
-  EntryPlacer placer(to, Marks::none, Marks::none, may_link);
+  EntryPlacer placer(to, Marks::none, Marks::none, may_link,
+                     [&from] { return RepeatedInodes::read({&from}); });
   TreeFiller filler(placer);
   Trail<Level> levels;
   std::string path;

@@ -57,6 +57,9 @@ void EntryPlacer::place(const Dir& from, std::string_view name, const struct sta
     set_attributes(to, name, st, xattrs, true);
   }
   if (st.st_nlink < 2) return;
+  if (memory_.is_to_forget(placed_.size()))
+    std::erase_if(placed_, [&](const auto& placed) { return !memory_.wants(placed.first.second); });
+  if (!memory_.wants(st.st_ino)) return;
   placed_.insert_or_assign({st.st_dev, st.st_ino}, Placed{folder, std::string(name)});
   kept_ = std::max(kept_, folder);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "drivers/marks.hpp"
+#include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/trail.hpp"
 #include "drivers/transfer_count.hpp"
 
@@ -21,8 +22,9 @@ class EntryPlacer {
   static constexpr Folder kRoot = 0;
 
   /// `root` must outlive this. `may_link`: both layers are immutable, so that they may share inodes.
-  EntryPlacer(const Dir& root, Marks from, Marks to, bool may_link)
-      : root_(root), from_(from), to_(to), may_link_(may_link) {}
+  /// `look` as for LinkMemory, of all that entries may come from.
+  EntryPlacer(const Dir& root, Marks from, Marks to, bool may_link, LinkMemory::Look look = {})
+      : root_(root), from_(from), to_(to), may_link_(may_link), memory_(std::move(look)) {}
 
   /// Puts the non-directory `name` of `from` into `to`, which is `folder`, under the same name. It must not
   /// exist there: EEXIST (a SystemError) otherwise. Throws Error for what the target driver cannot hold.
@@ -72,7 +74,8 @@ class EntryPlacer {
     std::string name;
   };
   std::vector<FolderName> folders_{{kRoot, ""}};
-  Folder kept_ = kRoot;                               ///< the last of them that is needed behind leave()
+  Folder kept_ = kRoot;  ///< the last of them that is needed behind leave()
+  LinkMemory memory_;
   std::map<std::pair<dev_t, ino_t>, Placed> placed_;  ///< members of hard-link groups: where the first one is
   mutable std::pair<Folder, TrailDir> opened_{kRoot, {}};  ///< the last one that was
   TransferCount count_;

@@ -175,4 +175,10 @@ std::optional<Fd> View::open(const std::string& path) const {
   return std::nullopt;
 }
 
+std::optional<RepeatedInodes> View::repeated_inodes() const {
+  std::vector<const Dir*> roots;
+  for (const OpenLayer& layer : layers_) roots.push_back(&layer.root);
+  return RepeatedInodes::read(roots);
+}
+
 }  // namespace drover

@@ -7,6 +7,7 @@
 
 #include "drivers/driver.hpp"
 #include "drivers/marks.hpp"
+#include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/trail.hpp"
 
 namespace drover {
@@ -73,6 +74,8 @@ class View {
   /// Opens the regular file that `path` names to a process with this view as its root: symlinks are followed,
   /// inside. Nothing where there is none.
   std::optional<Fd> open(const std::string& path) const;
+  /// Of the names in all layers, whether they show or not.
+  std::optional<RepeatedInodes> repeated_inodes() const;
 
  private:
   std::vector<OpenLayer> layers_;

@@ -49,7 +49,13 @@ class Comparison : public PairVisitor {
  public:
   Comparison(const ComparedView& source, const ComparedView& target, bool content, bool marks,
              const std::function<bool(const std::string&)>& leave_out)
-      : source_(source), target_(target), content_(content), marks_(marks), leave_out_(leave_out) {}
+      : source_(source),
+        target_(target),
+        content_(content),
+        marks_(marks),
+        leave_out_(leave_out),
+        source_groups_([&] { return source.view.repeated_inodes(); }),
+        target_groups_([&] { return target.view.repeated_inodes(); }) {}
 
   bool passes_over(const std::string& path) override { return leave_out_ && leave_out_(path); }
   bool both(const PairEntry& a, const PairEntry& b, const std::string& path) override {

@@ -21,8 +21,9 @@ class LayerWriter : public ChangeSink {
 
  protected:
   /// `root`: the new layer, which must outlive this. `may_link`: source and target layer are immutable.
-  LayerWriter(const Dir& root, Marks from, Marks to, bool may_link)
-      : root_(root), placer_(root, from, to, may_link), filler_(placer_) {}
+  /// `look` as for LinkMemory, of all that entries may come from.
+  LayerWriter(const Dir& root, Marks from, Marks to, bool may_link, LinkMemory::Look look)
+      : root_(root), placer_(root, from, to, may_link, std::move(look)), filler_(placer_) {}
 
   /// The layer's root is entered; `hides_past` as for enter().
   virtual void enter_root(const Dir& root, bool hides_past) = 0;
@@ -55,8 +56,8 @@ class LayerWriter : public ChangeSink {
 /// Writes a delta: entries as they come, marks for what is gone.
 class DeltaWriter : public LayerWriter {
  public:
-  DeltaWriter(const Dir& root, Marks from, Marks to, bool may_link)
-      : LayerWriter(root, from, to, may_link), to_(to) {}
+  DeltaWriter(const Dir& root, Marks from, Marks to, bool may_link, LinkMemory::Look look = {})
+      : LayerWriter(root, from, to, may_link, std::move(look)), to_(to) {}
 
  private:
   void enter_root(const Dir&, bool hides_past) override;
@@ -72,8 +73,8 @@ class DeltaWriter : public LayerWriter {
 class TreeWriter : public LayerWriter {
  public:
   /// `to`: marks that the target's other layers carry, for what they cannot tell from marks.
-  TreeWriter(const Dir& root, Marks from, bool may_link, Marks to = Marks::none)
-      : LayerWriter(root, from, to, may_link) {}
+  TreeWriter(const Dir& root, Marks from, bool may_link, Marks to = Marks::none, LinkMemory::Look look = {})
+      : LayerWriter(root, from, to, may_link, std::move(look)) {}
 
  private:
   void enter_root(const Dir&, bool hides_past) override;

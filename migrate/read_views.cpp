@@ -73,8 +73,12 @@ struct Names {
 
 class ViewReader : public PairVisitor {
  public:
-  ViewReader(const ViewComparison& comparison, ChangeSink& sink)
-      : comparison_(comparison), sink_(sink), directories_(sink) {}
+  ViewReader(const View& now, const View* past, const ViewComparison& comparison, ChangeSink& sink)
+      : comparison_(comparison),
+        sink_(sink),
+        directories_(sink),
+        now_groups_([&now] { return now.repeated_inodes(); }),
+        past_groups_([past] { return past ? past->repeated_inodes() : std::nullopt; }) {}
 
   void start(const ViewDir& root) {
     directories_.start(root);
@@ -132,7 +136,7 @@ class ViewReader : public PairVisitor {
   }
 
   void note(const struct stat& st, bool put) {
-    if (st.st_nlink < 2) return;
+    if (!now_groups_.may_have_more(st)) return;
     Names& names = names_[{st.st_dev, st.st_ino}];
     ++names.seen;
     if (put) ++names.put;
@@ -201,7 +205,7 @@ void read_views(const View& layer, const View* past, const ViewComparison& compa
   ViewDir now = layer.root();
   std::optional<ViewDir> before;
   if (past) before = past->root();
-  ViewReader reader(comparison, sink);
+  ViewReader reader(layer, past, comparison, sink);
   reader.start(now);
   walk_pair(now, before ? &*before : nullptr, reader);
   if (std::set<Inode> torn = reader.torn_groups(); !torn.empty()) {

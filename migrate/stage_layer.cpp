@@ -50,10 +50,11 @@ TransferCount LayerStager::fill(const PlannedLayer& layer, OpenLayer made) const
   return with_context(describe(layer), [&] {
     std::unique_ptr<LayerWriter> writer;
     bool may_link = layer.immutable() && plan_.links;
+    auto look = [&] { return View(source_, layer.id).repeated_inodes(); };
     if (target_.form_of(layer.id) == LayerForm::delta)
-      writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), may_link);
+      writer = std::make_unique<DeltaWriter>(made.root, source_.marks(), target_.marks(), may_link, look);
     else
-      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), may_link, target_.marks());
+      writer = std::make_unique<TreeWriter>(made.root, source_.marks(), may_link, target_.marks(), look);
     read_source(layer, *writer);
     writer->finish();
     target_.seal(layer.id);
