@@ -41,6 +41,9 @@ class EntryPlacer {
   /// By its path from the root. It need not be left.
   Folder folder_at(std::string_view path);
 
+  /// Whether the entry may have other names in what is placed.
+  bool may_have_more(const struct stat& st) const { return st.st_nlink > 1 && memory_.wants(st.st_ino); }
+
   /// Whether `name` in `to` is already what place() would make of an entry that has other names too.
   bool is_placed(const struct stat&, const Dir& to, std::string_view name) const;
 

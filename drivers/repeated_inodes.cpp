@@ -8,7 +8,6 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
@@ -105,6 +104,13 @@ bool LinkMemory::is_to_forget(std::size_t remembered) {
   if (remembered < kFew || !look_) return false;
   repeated_ = std::exchange(look_, {})();
   return repeated_.has_value();
+}
+
+bool FirstNames::is_first(dev_t device, ino_t inode, std::uint64_t links) {
+  if (links < 2) return true;
+  if (memory_.is_to_forget(seen_.size()))
+    std::erase_if(seen_, [&](const auto& seen) { return !memory_.wants(seen.second); });
+  return !memory_.wants(inode) || seen_.insert({device, inode}).second;
 }
 
 }  // namespace drover

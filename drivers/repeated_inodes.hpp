@@ -2,8 +2,11 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "drivers/sys/dir.hpp"
@@ -41,6 +44,17 @@ class LinkMemory {
  private:
   Look look_;
   std::optional<RepeatedInodes> repeated_;
+};
+
+/// Tells of the names of a walk which is the first one of its inode.
+class FirstNames {
+ public:
+  explicit FirstNames(LinkMemory::Look look = {}) : memory_(std::move(look)) {}
+  bool is_first(dev_t device, ino_t inode, std::uint64_t links);
+
+ private:
+  LinkMemory memory_;
+  std::set<std::pair<dev_t, ino_t>> seen_;
 };
 
 }  // namespace drover

@@ -60,7 +60,7 @@ void TreeFiller::place(const Dir& from, std::string_view name, const struct stat
                        const FolderRef& folder, bool new_only) {
   throw_failure();
   // Names of one inode are linked to the first of them, which must be there.
-  if (!new_only || !S_ISREG(st.st_mode) || st.st_nlink > 1 || !Lender::of_this_thread())
+  if (!new_only || !S_ISREG(st.st_mode) || placer_.may_have_more(st) || !Lender::of_this_thread())
     return placer_.place(from, name, st, *to, folder->number);
   if (next_ && (next_->folder != folder || next_->from.path() != from.path())) hand_over();
   if (!next_) next_ = std::make_unique<Batch>(Batch{folder, from.clone(), to, {}, 0});

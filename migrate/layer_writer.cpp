@@ -37,7 +37,8 @@ void LayerWriter::put(const Node& node) {
   const Level& level = levels_.back();
   if (level.fresh) try {
       // Only members of a hard-link group are told twice: to look first would cost as much as the rest.
-      return filler_.place(node.at, node.name, node.st, level.dir, level.filled, node.st.st_nlink < 2);
+      return filler_.place(node.at, node.name, node.st, level.dir, level.filled,
+                           !placer_.may_have_more(node.st));
     } catch (const SystemError& e) {
       if (e.number() != EEXIST) throw;
     }

@@ -3,8 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <set>
-
+#include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "migrate/walk_pair.hpp"
@@ -27,26 +26,27 @@ constexpr std::size_t kReadSize = 1 << 20;
 
 class ReadAll : public PairVisitor {
  public:
+  explicit ReadAll(const View& view) : names_([&view] { return view.repeated_inodes(); }) {}
   bool both(const PairEntry&, const PairEntry&, const std::string&) override { return false; }
   bool only_second(const PairEntry&, const std::string&) override { return false; }
   bool only_first(const PairEntry& one, const std::string&) override {
     const Dir& dir = one.holder();
     dir.xattrs(one.entry.name);
     if (S_ISLNK(one.st.st_mode)) dir.read_link(one.entry.name);
-    bool seen = one.st.st_nlink > 1 && !seen_.insert({one.st.st_dev, one.st.st_ino}).second;
-    if (S_ISREG(one.st.st_mode) && !seen) read_file(dir, one.entry.name, buffer_);
+    if (S_ISREG(one.st.st_mode) && names_.is_first(one.st.st_dev, one.st.st_ino, one.st.st_nlink))
+      read_file(dir, one.entry.name, buffer_);
     return true;
   }
 
  private:
   std::string buffer_ = std::string(kReadSize, '\0');
-  std::set<std::pair<dev_t, ino_t>> seen_;
+  FirstNames names_;
 };
 
 }  // namespace
 
 void read_through(const View& view) {
-  ReadAll reader;
+  ReadAll reader(view);
   walk_pair(view.root(), nullptr, reader);
 }
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
-#include <set>
 
+#include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
@@ -90,7 +90,7 @@ LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor,
                         const std::function<bool(const std::string& path)>& leave_out) {
   constexpr std::uint64_t kBlock = 512;  // the unit of st_blocks
   LayerFacts facts;
-  std::set<std::uint64_t> linked;
+  FirstNames names([&root] { return RepeatedInodes::read({&root}); });
   struct Level {
     TrailDir dir;
     std::vector<DirEntry> entries;
@@ -124,7 +124,7 @@ LayerFacts measure_tree(const Dir& root, TreeVisitor* visitor,
     auto st = look_at(dir, name);
     if (!st) continue;  // gone since: an engine is at work
     if (visitor) visitor->entry(dir, name, *st);
-    if (st->stx_nlink > 1 && !S_ISDIR(st->stx_mode) && !linked.insert(st->stx_ino).second) continue;
+    if (!S_ISDIR(st->stx_mode) && !names.is_first(0, st->stx_ino, st->stx_nlink)) continue;
     ++facts.entries;
     facts.bytes += st->stx_blocks * kBlock;
     if (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) ++facts.protected_entries;

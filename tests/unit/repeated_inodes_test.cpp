@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "drivers/clone_tree.hpp"
+#include "migrate/run_tasks.hpp"
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;
@@ -68,6 +69,25 @@ TEST_CASE("all are remembered while they are few, and then those that are repeat
   CHECK(for_ever.wants(inode_of(a, "two")));
 }
 
+TEST_CASE("the first name of each inode is told, however many there are") {
+  HostTree tree;
+  for (const char* name : {"/a/one", "/a/two"}) tree.write(name, "content");
+  link_to(tree, "/a/one", "/a/one-too");
+  Dir a = Dir::open(tree.path("/a"));
+  FirstNames names([&] { return RepeatedInodes::read({&a}); });
+  const ino_t one = inode_of(a, "one"), two = inode_of(a, "two");
+  CHECK(names.is_first(1, one, 2));
+  CHECK_FALSE(names.is_first(1, one, 2));
+  CHECK(names.is_first(2, one, 2));  // on another device
+  // So many that what has one name here is forgotten; the others are not.
+  for (ino_t other = 1; other <= 20000; ++other)
+    if (other != one && other != two) CHECK(names.is_first(1, other + (ino_t{1} << 40), 2));
+  CHECK_FALSE(names.is_first(1, one, 2));
+  CHECK(names.is_first(1, two, 2));
+  CHECK(names.is_first(1, 1, 1));
+  CHECK(names.is_first(1, 1, 1));
+}
+
 TEST_CASE("a tree with more linked files than are remembered keeps its hard links") {
   constexpr int kFiles = 20000;
   HostTree tree;
@@ -85,11 +105,16 @@ TEST_CASE("a tree with more linked files than are remembered keeps its hard link
     const std::string late = "/from/d" + std::to_string(i) + "/late";
     link_to(tree, "/from/group/first", late.c_str());
   }
-  tree.write("/to/x", "");
-  Dir to = Dir::open(tree.path("/to"));
-  TransferCount count = clone_tree(from, to, false);
-  CHECK(count.copied == kFiles + 1);
-  CHECK(to.sub("group").stat("first").st_nlink == kFiles / 1000 + 1);
-  for (int i = 0; i < kFiles; i += 1000)
-    CHECK(inode_of(to.sub("d" + std::to_string(i)), "late") == inode_of(to.sub("group"), "first"));
+  for (unsigned threads : {1U, 3U}) {  // others help where there are any
+    CAPTURE(threads);
+    const std::string name = "/to" + std::to_string(threads);
+    tree.write(name + "/x", "");
+    Dir to = Dir::open(tree.path(name));
+    TransferCount count;
+    run_tasks({{[&] { count = clone_tree(from, to, false); }, {}}}, threads);
+    CHECK(count.copied == kFiles + 1);
+    CHECK(to.sub("group").stat("first").st_nlink == kFiles / 1000 + 1);
+    for (int i = 0; i < kFiles; i += 1000)
+      CHECK(inode_of(to.sub("d" + std::to_string(i)), "late") == inode_of(to.sub("group"), "first"));
+  }
 }
