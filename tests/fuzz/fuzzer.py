@@ -80,8 +80,11 @@ class Fuzzer:
             # Of files that it is given by name libFuzzer keeps no find.
             command += folders_of(name) if files is None else [links_to(files, work + "/files")]
             log, status, seconds = self._end_of(command, name, build, work + "/tmp")
-            if self._drop_false_alarms(work, name, build):
-                status = 0
+            try:
+                if self._drop_false_alarms(work, name, build):
+                    status = 0
+            except Stopped:  # what was not tried again is kept
+                pass
             return Result(log, status, keep_finds(work + "/new", name), seconds)
         finally:
             shutil.rmtree(work, ignore_errors=True)
