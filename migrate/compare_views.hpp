@@ -27,8 +27,9 @@ struct ViewDifferences {
 
 /// Compares everything that two views show: names, types, modes, owners, times, sizes, links and hard-link
 /// groups, device numbers, extended attributes; with `content`, also every file's bytes, except where both
-/// sides are one inode or are both proven. What `leave_out` says yes to (paths from the root: "a/b"; "" is
-/// the root itself, whose entries are compared all the same) is passed over, on both sides.
+/// sides are one inode, or are both proven, or the source's is and the target's lies in the same extents.
+/// What `leave_out` says yes to (paths from the root: "a/b"; "" is the root itself, whose entries are
+/// compared all the same) is passed over, on both sides.
 ViewDifferences compare_views(const ComparedView& source, const ComparedView& target, bool content,
                               const std::function<bool(const std::string& path)>& leave_out = {});
 

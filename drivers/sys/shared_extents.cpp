@@ -26,7 +26,10 @@ class Extents {
     for (;;) {
       if (at_ == head().fm_mapped_extents && (ended_ || !read_more())) return nullptr;
       const fiemap_extent& extent = head().fm_extents[at_++];
-      from_ = extent.fe_logical + extent.fe_length;
+      const std::uint64_t end = extent.fe_logical + extent.fe_length;
+      failed_ = end <= from_;  // of a damaged filesystem: they would not end
+      if (failed_) return nullptr;
+      from_ = end;
       ended_ = (extent.fe_flags & FIEMAP_EXTENT_LAST) != 0;
       if (!(extent.fe_flags & FIEMAP_EXTENT_UNWRITTEN)) return &extent;
     }
