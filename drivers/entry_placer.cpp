@@ -21,17 +21,6 @@ namespace {
 constexpr nlink_t kManyLinks = 30000;
 }  // namespace
 
-TransferCount& TransferCount::operator+=(const TransferCount& o) {
-  linked += o.linked;
-  reflinked += o.reflinked;
-  copied += o.copied;
-  copied_bytes += o.copied_bytes;
-  directories += o.directories;
-  others += o.others;
-  hidden += o.hidden;
-  return *this;
-}
-
 void EntryPlacer::check_holdable(const Dir& from, std::string_view name, const struct stat& st) const {
   if (!can_hold_name(to_, name))
     throw Error("`" + from.path_of(name) +
