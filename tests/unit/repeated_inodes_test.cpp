@@ -2,9 +2,17 @@
 #include "drivers/repeated_inodes.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <set>
+#include <string>
+#include <vector>
+
 #include "drivers/clone_tree.hpp"
+#include "migrate/changes.hpp"
+#include "migrate/compare_views.hpp"
 #include "migrate/run_tasks.hpp"
 #include "tests/support/host_tree.hpp"
 
@@ -88,33 +96,98 @@ TEST_CASE("the first name of each inode is told, however many there are") {
   CHECK(names.is_first(1, 1, 1));
 }
 
+namespace {
+
+View view_of(const Dir& dir) {
+  std::vector<OpenLayer> layers;
+  layers.push_back({dir.clone(), nullptr});
+  return View(std::move(layers), Marks::none);
+}
+
+std::uint64_t differences_of(const Dir& one, const Dir& other) {
+  View a = view_of(one), b = view_of(other);
+  return compare_views({a, Marks::none}, {b, Marks::none}, false).count;
+}
+
+/// How many names are put.
+struct Puts : ChangeSink {
+  void enter(const Node&, bool) override {}
+  void leave() override {}
+  void put(const Node& node) override {
+    names.insert(std::to_string(node.at.stat().st_ino) + "/" + std::string(node.name));
+  }
+  void remove(std::string_view) override { ++removed; }
+  std::set<std::string> names;
+  int removed = 0;
+};
+
+/// A tree of more linked files than are remembered: each has a second name, but in another tree. Besides, one
+/// file has a name in each folder, the first one before all the others.
+struct ManyLinked {
+  static constexpr int kFiles = 20000, kFolders = 20;
+  HostTree tree{{"/from/group/first", "content"}, {"/elsewhere/x", ""}};
+  Dir from = Dir::open(tree.path("/from"));
+
+  ManyLinked() {
+    Dir elsewhere = Dir::open(tree.path("/elsewhere"));
+    for (int i = 0; i < kFiles; ++i) {
+      const std::string name = std::to_string(i);
+      if (i % (kFiles / kFolders) == 0) from.make_dir(folder(i), 0755);
+      Dir in = from.sub(folder(i));
+      in.write_new(name, "", 0644);
+      REQUIRE(::linkat(in.fd(), name.c_str(), elsewhere.fd(), name.c_str(), 0) == 0);
+    }
+    for (int i = 0; i < kFiles; i += kFiles / kFolders)
+      link_to(tree, "/from/group/first", ("/from/" + folder(i) + "/late").c_str());
+  }
+  static std::string folder(int file) { return "d" + std::to_string(file / (kFiles / kFolders)); }
+  Dir make(const std::string& name) const {
+    tree.write(name + "/x", "");
+    Dir dir = Dir::open(tree.path(name));
+    dir.unlink("x");
+    return dir;
+  }
+};
+
+}  // namespace
+
 TEST_CASE("a tree with more linked files than are remembered keeps its hard links") {
-  constexpr int kFiles = 20000;
-  HostTree tree;
-  tree.write("/from/group/first", "content");
-  tree.write("/elsewhere/x", "");
-  Dir from = Dir::open(tree.path("/from")), elsewhere = Dir::open(tree.path("/elsewhere"));
-  for (int i = 0; i < kFiles; ++i) {  // each has a second name, but in another tree
-    const std::string name = std::to_string(i);
-    if (i % 1000 == 0) from.make_dir("d" + name, 0755);
-    Dir folder = from.sub("d" + std::to_string(i / 1000 * 1000));
-    folder.write_new(name, "", 0644);
-    REQUIRE(::linkat(folder.fd(), name.c_str(), elsewhere.fd(), name.c_str(), 0) == 0);
-  }
-  for (int i = 0; i < kFiles; i += 1000) {
-    const std::string late = "/from/d" + std::to_string(i) + "/late";
-    link_to(tree, "/from/group/first", late.c_str());
-  }
+  ManyLinked many;
   for (unsigned threads : {1U, 3U}) {  // others help where there are any
     CAPTURE(threads);
-    const std::string name = "/to" + std::to_string(threads);
-    tree.write(name + "/x", "");
-    Dir to = Dir::open(tree.path(name));
+    Dir to = many.make("/to" + std::to_string(threads));
     TransferCount count;
-    run_tasks({{[&] { count = clone_tree(from, to, false); }, {}}}, threads);
-    CHECK(count.copied == kFiles + 1);
-    CHECK(to.sub("group").stat("first").st_nlink == kFiles / 1000 + 1);
-    for (int i = 0; i < kFiles; i += 1000)
+    run_tasks({{[&] { count = clone_tree(many.from, to, false); }, {}}}, threads);
+    CHECK(count.copied == ManyLinked::kFiles + 1);
+    CHECK(to.sub("group").stat("first").st_nlink == ManyLinked::kFolders + 1);
+    for (int i = 0; i < ManyLinked::kFolders; ++i)
       CHECK(inode_of(to.sub("d" + std::to_string(i)), "late") == inode_of(to.sub("group"), "first"));
   }
+}
+
+TEST_CASE("among more linked files than are remembered a torn group is found, and put whole") {
+  ManyLinked many;
+  Dir to = many.make("/to");
+  clone_tree(many.from, to, false);
+  CHECK(differences_of(many.from, to) == 0);
+  CHECK(differences_of(to, many.from) == 0);
+
+  Dir folder = to.sub("d7");
+  struct stat before = folder.stat();
+  folder.unlink("late");
+  View now = view_of(many.from), past = view_of(to);
+  Puts puts;
+  read_views(now, &past, {}, puts);
+  CHECK(puts.names.size() == ManyLinked::kFolders + 1);
+  CHECK(puts.removed == 0);
+
+  // As large, as old, and a file of its own.
+  struct stat first = to.sub("group").stat("first");
+  folder.write_new("late", "CONTENT", 0644);
+  const timespec file_times[] = {first.st_atim, first.st_mtim},
+                 folder_times[] = {before.st_atim, before.st_mtim};
+  REQUIRE(::utimensat(folder.fd(), "late", file_times, 0) == 0);
+  REQUIRE(::futimens(folder.fd(), folder_times) == 0);
+  CHECK(differences_of(many.from, to) == 1);
+  CHECK(differences_of(to, many.from) == 1);
 }
