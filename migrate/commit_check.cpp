@@ -12,6 +12,8 @@ namespace drover {
 
 namespace {
 
+constexpr std::string_view kSplitFile = "tar-split.json.gz";
+
 class CommitCheck {
  public:
   CommitCheck(const CarriedStore& old, const CarriedStore& now, const std::string& hint)
@@ -62,18 +64,22 @@ class CommitCheck {
       refuse(what + " shows other names in `" + now_.home.place_of(id) + "` than in the old store");
   }
 
-  std::optional<Fd> tar_split(const Dir& records, const Digest& chain) const {
+  static std::optional<Dir> record_of(const Dir& records, const Digest& chain) {
     auto folder = records.try_sub("layerdb");
     if (folder) folder = folder->try_sub("sha256");
     if (folder) folder = folder->try_sub(chain);
-    return folder ? folder->try_open_regular("tar-split.json.gz") : std::nullopt;
+    return folder;
+  }
+
+  static bool has_tar_split(const std::optional<Dir>& record) {
+    return record && record->try_open_regular(kSplitFile);
   }
 
   void require_tar_split(const Digest& chain, const std::string& what) const {
-    auto before = tar_split(old_.records, chain);
-    if (!before) return;
-    auto there = tar_split(now_.records, chain);
-    if (!there || !same_content(before->get(), there->get(), "tar-split.json.gz"))
+    auto before = record_of(old_.records, chain), there = record_of(now_.records, chain);
+    if (!has_tar_split(before)) return;
+    if (!has_tar_split(there) ||
+        !same_content(open_content(*before, kSplitFile), open_content(*there, kSplitFile)))
       refuse("the tar-split of " + what + " in `" + now_.records.path() +
              "` is not the one that was carried");
   }

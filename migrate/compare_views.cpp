@@ -1,7 +1,5 @@
 #include "migrate/compare_views.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -137,14 +135,13 @@ class Comparison : public PairVisitor {
   }
 
   bool content_alike(const PairEntry& a, const PairEntry& b) {
-    constexpr int kFlags = O_RDONLY | O_NOATIME;
-    Fd fa = a.holder().open_regular(a.entry.name, kFlags), fb = b.holder().open_regular(b.entry.name, kFlags);
+    OpenContent at_a = open_content(a.holder(), a.entry.name), at_b = open_content(b.holder(), b.entry.name);
     result.compared_bytes += static_cast<std::uint64_t>(a.st.st_size);
     // What no digest covers is read in any case: that a disk does not give it back is found now, or by its
     // user.
     const bool covered = a.entry.layer >= source_.proven_from;
-    return (covered && extents_.same(fa.get(), a.st, fb.get(), b.st)) ||
-           same_content(fa.get(), fb.get(), b.holder().path_of(b.entry.name).c_str());
+    return (covered && extents_.same(at_a.file.get(), a.st, at_b.file.get(), b.st)) ||
+           same_content(at_a, at_b);
   }
 
   const ComparedView& source_;

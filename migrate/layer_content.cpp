@@ -163,10 +163,8 @@ class ContentSink : public ChangeSink {
     std::uint64_t most = bytes / kContentBlock / kSmallShare;
     std::uint64_t cut_off = bytes_below > bytes ? (bytes_below - bytes) / kContentBlock : 0;
     if (cut_off > most) return;
-    constexpr int kFlags = O_RDONLY | O_NOATIME;
-    Fd now = entry.at.open_regular(entry.name, kFlags), past = holder.open_regular(entry.name, kFlags);
-    std::uint64_t changed =
-        cut_off + differing_blocks(now.get(), past.get(), most, entry.at.path_of(entry.name).c_str());
+    std::uint64_t changed = cut_off + differing_blocks(open_content(entry.at, entry.name),
+                                                       open_content(holder, entry.name), most);
     if (changed <= most) content_.small_writes.add({path, bytes, changed * kContentBlock});
   }
 

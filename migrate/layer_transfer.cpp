@@ -183,17 +183,19 @@ void LayerTransfer::finish(const PlannedLayer& layer) {
   write_down({layer.id, check == LayerCheck::damaged_before}, lock);
 }
 
-/// Where the migration keeps going, damage of the source is noted, and what stands on it is not begun.
 /// Asked is the source itself, since the error of a copy does not say which side failed: what is the
-/// target's ends the migration.
+/// target's ends the migration. So does damage of the source, but where the migration keeps going: there it
+/// is noted, and what stands on it is not begun.
 void LayerTransfer::attempt(const PlannedLayer& layer, const std::function<void()>& work) {
   if (is_skipped(layer)) return;
   try {
     work();
   } catch (const Error& e) {
-    if (!folder_.record().keep_going || !is_damage(e)) throw;
+    const bool keep_going = folder_.record().keep_going;
+    if (!is_damage(e) || (!keep_going && e.code() == ExitCode::proof_failed)) throw;
     std::string damage = stager_->source_damage(layer, folder_.record().force);
     if (damage.empty()) throw;
+    if (!keep_going) throw damaged_source(damage, false);
     std::lock_guard lock(mutex_);
     progress_.step(describe(layer) + ": damaged", kept_.size() + done_, found_.plan.layers.size());
     damage_.emplace(layer.id, damage);

@@ -1,5 +1,3 @@
-#include <fcntl.h>
-
 #include <map>
 #include <set>
 
@@ -155,11 +153,9 @@ class ViewReader : public PairVisitor {
       return true;
     if (!same_xattrs(now, past)) return true;
     if (!comparison_.content || !S_ISREG(now.st.st_mode)) return false;
-    constexpr int kFlags = O_RDONLY | O_NOATIME;
-    Fd a = now.holder().open_regular(now.entry.name, kFlags),
-       b = past.holder().open_regular(past.entry.name, kFlags);
-    return !extents_.same(a.get(), now.st, b.get(), past.st) &&
-           !same_content(a.get(), b.get(), now.holder().path_of(now.entry.name).c_str());
+    OpenContent a = open_content(now.holder(), now.entry.name),
+                b = open_content(past.holder(), past.entry.name);
+    return !extents_.same(a.file.get(), now.st, b.file.get(), past.st) && !same_content(a, b);
   }
 
   const ViewComparison& comparison_;

@@ -122,12 +122,19 @@ bool LayerStager::is_alike(const PlannedLayer& layer) const {
   return std::all_of(stack.begin(), stack.end(), [&](const LayerId& id) { return alike_.contains(id); });
 }
 
+Error damaged_source(const std::string& what, bool can_be_carried) {
+  const char* ways_on = can_be_carried
+                            ? ", leave it behind (drover migrate --keep-going), or carry it as it is "
+                              "(drover migrate --force)"
+                            : " or leave it behind (drover migrate --keep-going)";
+  return Error(
+      ExitCode::proof_failed, what,
+      std::string("`drover verify` lists all damage; `drover rollback`, then remove what uses it") + ways_on);
+}
+
 namespace {
 [[noreturn]] void refuse_damaged(const PlannedLayer& layer, const LayerProof& proof) {
-  throw Error(
-      ExitCode::proof_failed, describe(layer) + " is damaged in the source already: " + proof.detail,
-      "`drover verify` lists all damage; `drover rollback`, then remove what uses it, leave it behind "
-      "(drover migrate --keep-going), or carry it as it is (drover migrate --force)");
+  throw damaged_source(describe(layer) + " is damaged in the source already: " + proof.detail, true);
 }
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "drivers/driver.hpp"
+#include "drivers/sys/error.hpp"
 #include "migrate/changes.hpp"
 #include "migrate/plan.hpp"
 #include "migrate/store.hpp"
@@ -20,6 +21,9 @@ enum class LayerCheck {
   renamed,         ///< it is the source's own, and nothing tells what it should be
   not_read,        ///< not looked at, as the user wished
 };
+
+/// Where the source is at fault: `what` says in which layer. Code proof_failed, with the ways on as its hint.
+Error damaged_source(const std::string& what, bool can_be_carried);
 
 /// Carries layers from one driver's home to another's and proves them there. Calls for different layers may
 /// come from several threads at once, a layer's parent first, unless it fills_alone().

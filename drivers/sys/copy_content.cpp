@@ -1,5 +1,6 @@
 #include "drivers/sys/copy_content.hpp"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -23,17 +24,23 @@ constexpr std::size_t kBlock = 256 << 10;
   throw_errno(std::string("cannot ") + verb + " `" + what + "`");
 }
 
-/// Reads up to `size` bytes at `offset`; fewer only at the end of the file.
-std::size_t read_block(int fd, char* block, std::size_t size, off_t offset, const char* what) {
+/// Fewer than `size` bytes only at the end of the file; negative for an error (errno).
+ssize_t read_up_to(int fd, char* block, std::size_t size, off_t offset) {
   std::size_t have = 0;
   while (have < size) {
     ssize_t n = ::pread(fd, block + have, size - have, offset + static_cast<off_t>(have));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("read", what);
+    if (n < 0) return n;
     if (n == 0) break;
     have += static_cast<std::size_t>(n);
   }
-  return have;
+  return static_cast<ssize_t>(have);
+}
+
+std::size_t read_block(const OpenContent& from, char* block, std::size_t size, off_t offset) {
+  ssize_t n = read_up_to(from.file.get(), block, size, offset);
+  if (n < 0) fail("read", from.dir.path_of(from.name).c_str());
+  return static_cast<std::size_t>(n);
 }
 
 void write_block(int fd, const char* block, std::size_t size, off_t offset, const char* what) {
@@ -68,10 +75,11 @@ void copy_range(int from, int to, off_t begin, off_t end, bool& by_kernel, const
       by_kernel = false;
     }
     if (!block) block = std::make_unique_for_overwrite<char[]>(kBlock);
-    std::size_t n = read_block(from, block.get(), std::min(left, kBlock), begin, what);
+    ssize_t n = read_up_to(from, block.get(), std::min(left, kBlock), begin);
+    if (n < 0) fail("read", what);
     if (n == 0) throw Error(std::string("cannot copy `") + what + "`: it became shorter while it was read");
-    write_block(to, block.get(), n, begin, what);
-    begin += static_cast<off_t>(n);
+    write_block(to, block.get(), static_cast<std::size_t>(n), begin, what);
+    begin += n;
   }
 }
 
@@ -105,27 +113,31 @@ ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what,
   return ContentCopy::copied;
 }
 
-bool same_content(int a, int b, const char* what) {
+OpenContent open_content(const Dir& dir, std::string_view name) {
+  return {dir, name, dir.open_regular(name, O_RDONLY | O_NOATIME)};
+}
+
+bool same_content(const OpenContent& a, const OpenContent& b) {
   auto block_a = std::make_unique_for_overwrite<char[]>(kBlock);
   auto block_b = std::make_unique_for_overwrite<char[]>(kBlock);
   for (off_t at = 0;; at += kBlock) {
     check_interrupted();
-    std::size_t na = read_block(a, block_a.get(), kBlock, at, what);
-    std::size_t nb = read_block(b, block_b.get(), kBlock, at, what);
+    std::size_t na = read_block(a, block_a.get(), kBlock, at);
+    std::size_t nb = read_block(b, block_b.get(), kBlock, at);
     if (na != nb || std::memcmp(block_a.get(), block_b.get(), na) != 0) return false;
     if (na < kBlock) return true;
   }
 }
 
-std::uint64_t differing_blocks(int a, int b, std::uint64_t most, const char* what) {
+std::uint64_t differing_blocks(const OpenContent& a, const OpenContent& b, std::uint64_t most) {
   static_assert(kBlock % kContentBlock == 0);
   auto block_a = std::make_unique_for_overwrite<char[]>(kBlock);
   auto block_b = std::make_unique_for_overwrite<char[]>(kBlock);
   std::uint64_t differing = 0;
   for (off_t at = 0; differing <= most; at += kBlock) {
     check_interrupted();
-    std::size_t na = read_block(a, block_a.get(), kBlock, at, what);
-    std::size_t nb = read_block(b, block_b.get(), kBlock, at, what);
+    std::size_t na = read_block(a, block_a.get(), kBlock, at);
+    std::size_t nb = read_block(b, block_b.get(), kBlock, at);
     for (std::size_t from = 0; from < na; from += kContentBlock) {
       std::size_t length = std::min<std::size_t>(kContentBlock, na - from);
       if (from + length > nb || std::memcmp(&block_a[from], &block_b[from], length) != 0) ++differing;

@@ -1,5 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "drivers/sys/dir.hpp"
 
 namespace drover {
 
@@ -12,12 +16,24 @@ enum class ContentCopy { reflink, copied };
 /// call the try. Throws SystemError.
 ContentCopy copy_content(int from, int to, std::uint64_t size, const char* what, bool& may_clone);
 
-/// Whether two open regular files of the same size have the same bytes.
-bool same_content(int a, int b, const char* what);
+/// A regular file that is open for reading; and where, since an error has to name the one that failed.
+struct OpenContent {
+  const Dir& dir;  ///< outlives it, as what `name` views does
+  std::string_view name;
+  Fd file;
+};
+
+/// Without touching its access time. Throws as Dir::open_regular() does.
+OpenContent open_content(const Dir&, std::string_view name);
+
+/// Whether two regular files of the same size have the same bytes. Throws SystemError that names the file
+/// which cannot be read.
+bool same_content(const OpenContent& a, const OpenContent& b);
 
 /// How many blocks of kContentBlock bytes of `a` are not what `b` has at the same place; those beyond the end
 /// of `b` are not. Ends, with a number above `most`, as soon as there are more than that. In bounded memory.
+/// Throws as same_content() does.
 constexpr std::uint64_t kContentBlock = 4096;
-std::uint64_t differing_blocks(int a, int b, std::uint64_t most, const char* what);
+std::uint64_t differing_blocks(const OpenContent& a, const OpenContent& b, std::uint64_t most);
 
 }  // namespace drover

@@ -55,12 +55,11 @@ def discard(bench, source, target, damage):
     bench.engine.stop()
 
 
-def read_error(bench, source, target):
-    """A block of a layer's file whose checksum in btrfs is wrong: reading it fails with EIO."""
-
+def read_error(bench, source, target, choose):
+    """A block of a file whose checksum in btrfs is wrong: reading it fails with EIO. That the target has the very
+    extents of a file tells nothing of whether they can be read."""
     bench.take_source(source)
-    images, containers, layer = of_layer(bench, "rich:1", 2)
-    path = os.path.join(layer_folder(bench, layer), "kinds/zeros")
+    images, containers, path = choose(bench)
     break_block(bench, path, parts_of(source)[2])
     shown = lists(bench)
     ran = bench.drover("migrate", "--to", target, "--yes", expect=12)
@@ -78,13 +77,25 @@ def read_error(bench, source, target):
     require_equal(shown, lists(bench), "the engine shows")
 
 
+def file_of_image(bench):
+    images, containers, layer = of_layer(bench, "rich:1", 2)
+    return images, containers, os.path.join(layer_folder(bench, layer), "kinds/zeros")
+
+
+def file_of_container(bench):
+    """Made in it, so that no layer below has its extents."""
+    container = bench.before["engine"]["container inspect"]["/sparse"]["Id"]
+    layer = trees.mount_id(bench.place.root, bench.driver, container)
+    return set(), {"sparse"}, os.path.join(layer_folder(bench, layer), "sparse")
+
+
 def break_block(bench, path, filesystem):
     """Changes a byte of the file below btrfs, which then refuses to read that block."""
     fragments = machine.run("filefrag", "-v", "-b4096", path)
-    logical = int(re.search(r"^ *0: +0\.\.[^:]*: +([0-9]+)\.\.", fragments, re.M).group(1)) * 4096
+    logical = int(re.search(r"^ *0: +[0-9]+\.\.[^:]*: +([0-9]+)\.\.", fragments, re.M).group(1)) * 4096
     machine.unmount(bench.place)
     mapped = machine.run("btrfs-map-logical", "-l", str(logical), bench.image)
-    (physical,) = {int(place) for place in re.findall(r"physical ([0-9]+)", mapped)}
+    (physical,) = {int(place) for place in re.findall(r"logical %d physical ([0-9]+)" % logical, mapped)}
     with open(bench.image, "r+b") as image:
         image.seek(physical)
         byte = image.read(1)[0]
@@ -246,10 +257,11 @@ def cases():
     )
     found += [
         (
-            "damage/read-error-%s-to-%s" % (parts_of(source)[0], target),
+            "damage/read-error%s-%s-to-%s" % (suffix, parts_of(source)[0], target),
             source,
-            lambda bench, s=source, t=target: read_error(bench, s, t),
+            lambda bench, s=source, t=target, c=choose: read_error(bench, s, t, c),
         )
         for source, target in (("overlay2@btrfs", "vfs"), ("btrfs@btrfs", "overlay2"))
+        for suffix, choose in (("", file_of_image), ("-of-container", file_of_container))
     ]
     return found

@@ -207,6 +207,19 @@ TEST_CASE("of many files the largest are kept, and all are counted") {
   CHECK(none.items().empty());
 }
 
+TEST_CASE("where two files are compared, the one that cannot be read is named") {
+  HostTree tree;
+  tree.write("/a", "same");
+  tree.write("/b", "same");
+  Dir dir = Dir::open(tree.root());
+  CHECK(same_content(open_content(dir, "a"), open_content(dir, "b")));
+  auto not_readable = [&](const char* name) { return OpenContent{dir, name, dir.open_file(name, O_WRONLY)}; };
+  CHECK_THROWS_WITH_AS(same_content(not_readable("a"), open_content(dir, "b")), doctest::Contains("/a`"),
+                       SystemError);
+  CHECK_THROWS_WITH_AS(same_content(open_content(dir, "a"), not_readable("b")), doctest::Contains("/b`"),
+                       SystemError);
+}
+
 TEST_CASE("differing blocks are counted up to a limit") {
   HostTree tree;
   std::string a = large(10 * kContentBlock + 5), b = a;
@@ -216,7 +229,7 @@ TEST_CASE("differing blocks are counted up to a limit") {
   tree.write("/short", a.substr(0, 2 * kContentBlock + 1));
   Dir dir = Dir::open(tree.root());
   auto differing = [&](const char* one, const char* other, std::uint64_t most) {
-    return differing_blocks(dir.open_file(one).get(), dir.open_file(other).get(), most, one);
+    return differing_blocks(open_content(dir, one), open_content(dir, other), most);
   };
   CHECK(differing("a", "a", 100) == 0);
   CHECK(differing("a", "b", 100) == 3);
