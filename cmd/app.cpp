@@ -27,7 +27,7 @@ constexpr const char* kExitCodes =
     "  3    done in part\n"
     "  10   the driver cannot be used here\n"
     "  11   the data root is in use, or a migration is open\n"
-    "  12   the proof found a difference\n"
+    "  12   the proof found a difference, or the source is damaged\n"
     "  130  interrupted\n";
 
 std::string version_text() {

@@ -57,7 +57,7 @@ bool tells_inodes(const Dir& dir) {
 
 }  // namespace
 
-std::optional<RepeatedInodes> RepeatedInodes::read(const std::vector<const Dir*>& roots) {
+std::optional<RepeatedInodes> RepeatedInodes::read(const std::vector<const Dir*>& roots, Mounts mounts) {
   struct Level {
     TrailDir dir;
     std::vector<std::string> below;
@@ -88,7 +88,9 @@ std::optional<RepeatedInodes> RepeatedInodes::read(const std::vector<const Dir*>
       }
       std::string name = std::move(levels.back().below.back());
       levels.back().below.pop_back();
-      if (auto below = levels.back().dir->try_sub(name)) levels.push(enter(std::move(*below)));
+      const Dir& dir = *levels.back().dir;
+      auto below = mounts == Mounts::entered ? dir.try_sub(name) : dir.try_sub_same_mount(name);
+      if (below) levels.push(enter(std::move(*below)));
     }
   }
   std::sort(found.inodes_.begin(), found.inodes_.end());

@@ -17,10 +17,13 @@ namespace drover {
 /// trees of layers share inodes, and so do a layer and its copy by hard links.
 class RepeatedInodes {
  public:
+  enum class Mounts { entered, passed_over };
+
   /// Reads the names of all that is below these directories, without a look at the files, in memory that does
   /// not grow with their number, or hardly. Nothing where directories may tell other inode numbers than
   /// stat() does.
-  static std::optional<RepeatedInodes> read(const std::vector<const Dir*>& roots);
+  static std::optional<RepeatedInodes> read(const std::vector<const Dir*>& roots,
+                                            Mounts mounts = Mounts::entered);
 
   /// Of an inode that has one name there it may be said by chance.
   bool contains(ino_t inode) const;

@@ -1,11 +1,10 @@
 #include "migrate/store_summary.hpp"
 
-#include <linux/openat2.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
 
+#include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
 #include "drivers/sys/trail.hpp"
@@ -78,17 +77,6 @@ void count_store(StoreSummary& store, const std::string& root, const HomeSetting
   }
 }
 
-/// Inodes with several names, so that each is counted once.
-using SeenInodes = std::set<std::pair<dev_t, ino_t>>;
-
-/// The directory of this name; nothing for a mount, or if it is gone.
-std::optional<Dir> same_mount_sub(const Dir& dir, const std::string& name) {
-  Fd fd(open_beneath(dir.fd(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
-                     RESOLVE_NO_XDEV | RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
-  if (!fd) return std::nullopt;
-  return Dir(std::move(fd), dir.path_of(name));
-}
-
 bool is_active(const std::string& driver, const CurrentDriver& current) {
   return !current.containerd && driver == current.name;
 }
@@ -102,7 +90,7 @@ std::uint64_t disk_usage(const Dir& top) {
     void let_go(const Level&) { dir.let_go(); }
     void reach_from(const Level& below) { dir.reach_from(below.dir); }
   };
-  SeenInodes seen;
+  FirstNames names([&top] { return RepeatedInodes::read({&top}, RepeatedInodes::Mounts::passed_over); });
   std::uint64_t bytes = 0;
   Trail<Level> levels;
   levels.push({TrailDir(top.clone()), top.list()});
@@ -118,11 +106,11 @@ std::uint64_t disk_usage(const Dir& top) {
     auto stat = level.dir->try_stat(name);  // a running engine may have removed it
     if (!stat) continue;
     if (S_ISDIR(stat->st_mode)) {
-      auto below = same_mount_sub(*level.dir, name);
+      auto below = level.dir->try_sub_same_mount(name);
       if (!below) continue;
       auto entries = below->list();
       levels.push({TrailDir(std::move(*below)), std::move(entries)});
-    } else if (stat->st_nlink > 1 && !seen.insert({stat->st_dev, stat->st_ino}).second) {
+    } else if (!names.is_first(stat->st_dev, stat->st_ino, stat->st_nlink)) {
       continue;
     }
     bytes += static_cast<std::uint64_t>(stat->st_blocks) * 512;

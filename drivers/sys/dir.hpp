@@ -49,6 +49,8 @@ class Dir {
   Dir sub(std::string_view name) const;
   /// Nothing if `name` is absent or is no directory.
   std::optional<Dir> try_sub(std::string_view name) const;
+  /// Nothing for a mount point either.
+  std::optional<Dir> try_sub_same_mount(std::string_view name) const;
   /// A directory below, by a relative path of any length, without following any symlink.
   Dir walk(std::string_view relative) const;
   /// Nothing where it is absent, or something on the way is no directory: a symlink, say.

@@ -13,7 +13,7 @@ enum class ExitCode : int {
   partial = 3,        ///< done in part
   not_usable = 10,    ///< the driver cannot be used here
   in_use = 11,        ///< the data root is in use, or a migration is open
-  proof_failed = 12,  ///< the proof found a difference
+  proof_failed = 12,  ///< the proof found a difference, or the source is damaged
   interrupted = 130,
 };
 
