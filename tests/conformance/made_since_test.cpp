@@ -47,33 +47,6 @@ TEST_CASE("where that cannot be told a rollback goes on") {
   CHECK(host.damage() == "");
 }
 
-TEST_CASE("where drover's own records are lost the old setup can be put back by hand") {
-  for (const char* lost : {"plan.json", "journal"}) {
-    CAPTURE(std::string(lost));
-    SampleHost host(filesystem("ext4"));
-    check_done(host.run({"migrate", "--to", "vfs", "--yes", "--force"}));
-    Dir root = Dir::open(host.root()), folder = Dir::open(host.migration()), kept = folder.sub("kept");
-    folder.unlink(lost);
-    for (const char* command : {"rollback", "commit"}) {
-      Run refused = host.run({command, "--yes"});
-      CHECK(refused.code == 1);
-      CHECK_MESSAGE(has(message_of(refused), lost), refused.err);
-    }
-    // As docs/safety.md tells it.
-    for (const char* twin : {"containers", "buildkit"}) {
-      if (!kept.exists(twin)) continue;
-      root.rename(twin, folder, std::string("new-") + twin);
-      kept.rename(twin, root, twin);
-    }
-    root.rename("vfs", folder, "new-home");
-    root.sub("image").rename("vfs", folder, "new-image");
-    kept.rename("home", root, "overlay2");
-    kept.rename("image", root.sub("image"), "overlay2");
-    host.write_config(kept.read("config"));
-    CHECK(host.damage() == "");
-  }
-}
-
 TEST_CASE(
     "tags that were given since the switch are named, and what was removed where it has no second copy") {
   for (bool renamed : {false, true}) {
