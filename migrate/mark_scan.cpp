@@ -118,7 +118,7 @@ void MarkScan::look_at_entry(const Dir& dir, const DirEntry& entry, Opacity insi
 
 void MarkScan::enter(std::string_view name, const Dir& dir, const std::vector<DirEntry>& entries) {
   bool is_root = levels_.empty();
-  levels_.push_back({std::string(name), is_root});
+  levels_.emplace_back(name);
   if (is_root) look_at_attributes(dir, "", true);
   if (is_root && is_guarded(dir, "")) object(dir, "", "is immutable or append-only (chattr +i, +a)");
   std::vector<Change> changes;
@@ -137,11 +137,7 @@ void MarkScan::enter(std::string_view name, const Dir& dir, const std::vector<Di
 }
 
 void MarkScan::list(const Dir& dir, const std::vector<Change>& changes) {
-  for (Level& level : levels_) {
-    if (level.listed) continue;
-    list_->add(MarkRecord::Kind::enter, level.name);
-    level.listed = true;
-  }
+  for (; listed_ < levels_.size(); ++listed_) list_->add(MarkRecord::Kind::enter, levels_[listed_]);
   list_->add_times(dir.stat());
   for (const auto& [kind, name] : changes) list_->add(kind, name);
 }
@@ -151,7 +147,10 @@ void MarkScan::entry(const Dir& dir, const std::string& name, const struct statx
 }
 
 void MarkScan::leave() {
-  if (list_ && levels_.size() > 1 && levels_.back().listed) list_->add(MarkRecord::Kind::leave);
+  if (list_ && levels_.size() > 1 && listed_ == levels_.size()) {
+    list_->add(MarkRecord::Kind::leave);
+    --listed_;
+  }
   levels_.pop_back();
 }
 

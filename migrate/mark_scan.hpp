@@ -36,10 +36,6 @@ class MarkScan : public TreeVisitor {
 
  private:
   using Change = std::pair<MarkRecord::Kind, std::string>;
-  struct Level {
-    std::string name;
-    bool listed;
-  };
   void object(const Dir&, std::string_view name, const std::string& why, std::string_view way_out = {});
   void look_at_attributes(const Dir&, std::string_view name, bool directory);
   void look_at_entry(const Dir&, const DirEntry&, Opacity inside, std::vector<Change>&);
@@ -51,7 +47,8 @@ class MarkScan : public TreeVisitor {
   Marks from_, to_;
   MarkListWriter* list_;
   bool going_back_;
-  std::vector<Level> levels_;
+  std::vector<std::string> levels_;  ///< names, from the root's own on, which is none
+  std::size_t listed_ = 1;           ///< so many of them, from the first on, are in the list
   std::string obstacle_, way_out_;
   bool has_changes_ = false, has_bookkeeping_ = false;
 };
