@@ -26,8 +26,12 @@ TarName parse_tar_name(const std::string& name) {
   auto [parent, base] = split_path(*path);
   if (base == kOpaque) return {TarName::Kind::opaque, parent};
   if (base.starts_with(kOwn)) return {TarName::Kind::ignored, *path};
-  if (base.starts_with(kPrefix))
-    return {TarName::Kind::whiteout, joined_path(parent, base.substr(kPrefix.size()))};
+  if (base.starts_with(kPrefix)) {
+    std::string hides = base.substr(kPrefix.size());
+    if (hides.empty() || hides == "." || hides == "..")
+      throw Error("`" + printable(name) + "` is a whiteout of no name");
+    return {TarName::Kind::whiteout, joined_path(parent, hides)};
+  }
   return {TarName::Kind::content, *path};
 }
 

@@ -57,7 +57,7 @@ struct TarName {
   Kind kind = Kind::content;
   std::string path;  ///< what it is about: the name that is gone, the directory that is opaque
 };
-/// Throws Error for a name that leads out of the layer.
+/// Throws Error for a name that leads out of the layer, and for a whiteout of none or of a directory itself.
 TarName parse_tar_name(const std::string& name);
 
 /// A name in a directory, which may be the root: "".

@@ -271,6 +271,11 @@ TEST_CASE("a model knows what a layer's tar comes to") {
   CHECK(error_of([] { parse_tar_name("a/../../b"); }) == "`a/../../b` leads out of its layer");
   CHECK(parse_tar_name("/a//./.wh.b").path == "a/b");
   CHECK(parse_tar_name("a/.wh..wh..opq").path == "a");
+  for (const char* none : {".wh.", "a/.wh..", "a/.wh..."}) {
+    CAPTURE(std::string(none));
+    CHECK(error_of([&] { parse_tar_name(none); }) == "`" + std::string(none) + "` is a whiteout of no name");
+  }
+  CHECK(parse_tar_name(".wh....").path == "...");
   CHECK(parse_tar_name(".wh..wh.plnk").kind == TarName::Kind::ignored);
 }
 

@@ -21,9 +21,12 @@ namespace {
 
 void check_tar_name(const std::string& text) {
   auto clean = clean_tar_name(text);
-  promise(clean.has_value() == !refused([&] { parse_tar_name(text); }),
-          "a name that leads out is refused as both");
+  const bool taken = !refused([&] { parse_tar_name(text); });
+  promise(clean || !taken, "a name that leads out is refused as both");
   if (!clean) return;
+  const std::string last = split_path(*clean).second;
+  const bool hides_none = last == ".wh." || last == ".wh.." || last == ".wh...";
+  promise(taken != hides_none, "of the others those are refused that hide no name");
   std::string padded = "/" + *clean + "/";
   promise(padded == "//" || padded.find("//") == std::string::npos, "a clean name has no empty component");
   promise(padded.find("/../") == std::string::npos && padded.find("/./") == std::string::npos,
