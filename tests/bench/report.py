@@ -1,4 +1,5 @@
 """Shows results: lines on the screen, JSON, a table in Markdown."""
+import hashlib
 import json
 import os
 import platform
@@ -46,6 +47,26 @@ def machine_facts():
     }
 
 
+def row_facts(result, size):
+    """What there is to tell of a row, as it is in the JSON; tables are made from that, so that rows of an earlier run
+    can stand in them."""
+    row = result.row
+    met = None if row.goal is None or result.number is None else result.number <= row.goal
+    return {
+        "name": row.name,
+        "state": result.state,
+        "why": result.why,
+        "cache": "cold" if row.cold else "warm",
+        "unit": row.unit,
+        "number": result.number,
+        "goal": row.goal,
+        "goal_of_full_size": row.full_only_goal,
+        "met": None if row.full_only_goal and size != "full" else met,
+        "ratios": ratios(result),
+        "contestants": numbers(result),
+    }
+
+
 def numbers(result):
     """What a row measured, by contestant."""
     table = {}
@@ -80,21 +101,20 @@ def ratios(result):
     }
 
 
-def verdict(result, size):
-    if result.row.full_only_goal and size != "full":
-        return "measured at the full size only"
-    return {True: "met", False: "not met", None: "-"}[result.met]
+def verdict(row):
+    if row["met"] is None:
+        return "measured at the full size only" if row["goal_of_full_size"] else "-"
+    return "met" if row["met"] else "not met"
 
 
-def line(result, size):
-    row = result.row
-    if result.state == "skipped":
-        return "SKIP: %s: %s" % (row.name, result.why)
-    if result.state == "failed":
-        return "FAILED: %s: %s" % (row.name, result.why)
-    goal = "" if row.goal is None else ", goal <= %g: %s" % (row.goal, verdict(result, size))
-    number = "" if result.number is None else "%s %s" % (row.unit, short(result.number))
-    return "%-56s %s%s" % (row.name, number, goal)
+def line(row):
+    if row["state"] == "skipped":
+        return "SKIP: %s: %s" % (row["name"], row["why"])
+    if row["state"] == "failed":
+        return "FAILED: %s: %s" % (row["name"], row["why"])
+    goal = "" if row["goal"] is None else ", goal <= %g: %s" % (row["goal"], verdict(row))
+    number = "" if row["number"] is None else "%s %s" % (row["unit"], short(row["number"]))
+    return "%-56s %s%s" % (row["name"], number, goal)
 
 
 def short(number):
@@ -108,9 +128,9 @@ def size_text(count):
     return "%d B" % count
 
 
-def details(result):
+def details(row):
     """One line a contestant."""
-    for name, facts in numbers(result).items():
+    for name, facts in row["contestants"].items():
         calls = "" if facts["system_calls"] is None else ", %d calls" % facts["system_calls"]
         yield "   %-30s %8.3f s, %8.3f s with sync, CPU %7.3f s, peak %6.1f MiB, read %s, written %s%s" % (
             name,
@@ -124,55 +144,47 @@ def details(result):
         )
 
 
-def peak_of_drover(results):
+def peak_of_drover(rows):
     peaks = [
-        (sample.peak, result.row.name)
-        for result in results
-        for name, sample in result.medians.items()
+        (facts["peak_bytes"], row["name"])
+        for row in rows
+        for name, facts in row["contestants"].items()
         if name.startswith("drover")
     ]
     return max(peaks) if peaks else None
 
 
-def memory_line(results):
-    most = peak_of_drover(results)
+def memory_line(rows):
+    most = peak_of_drover(rows)
     if most is None:
         return "no run of drover"
     met = "met" if most[0] <= GOAL_MEMORY else "not met"
     return "largest peak of drover: %.1f MiB, in %s; goal <= 64: %s" % (most[0] / (1 << 20), most[1], met)
 
 
-def write_json(path, facts, options, results):
-    most = peak_of_drover(results)
-    value = {
-        "schema": 1,
-        "machine": facts,
+def conditions(options):
+    """What rows must have in common to stand in one table."""
+    with open(options.drover, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "schema": 2,
+        "drover_sha256": digest,
         "size": options.size,
         "rounds": options.rounds,
         "disk": options.disk or "loop devices on tmpfs",
-        "peak_of_drover_bytes": most and most[0],
-        "rows": [
-            {
-                "name": result.row.name,
-                "state": result.state,
-                "why": result.why,
-                "cache": "cold" if result.row.cold else "warm",
-                "unit": result.row.unit,
-                "number": result.number,
-                "goal": result.row.goal,
-                "met": None if result.row.full_only_goal and options.size != "full" else result.met,
-                "ratios": ratios(result),
-                "contestants": numbers(result),
-            }
-            for result in results
-        ],
     }
-    with open(path, "w") as file:
+
+
+def write_json(path, facts, conditions, rows):
+    most = peak_of_drover(rows)
+    value = {**conditions, "machine": facts, "peak_of_drover_bytes": most and most[0], "rows": rows}
+    with open(path + ".new", "w") as file:
         json.dump(value, file, indent=1)
         file.write("\n")
+    os.rename(path + ".new", path)
 
 
-def write_markdown(path, facts, options, results):
+def write_markdown(path, facts, conditions, rows):
     with open(path, "w") as file:
         file.write(
             "%s, %d CPUs (SHA-NI: %s), %.0f GB of memory, Linux %s, %s; size %s, %d rounds, on %s; load before: %.1f\n\n"
@@ -183,34 +195,32 @@ def write_markdown(path, facts, options, results):
                 facts["memory_bytes"] / 1e9,
                 facts["kernel"],
                 facts["versions"]["engine"],
-                options.size,
-                options.rounds,
-                options.disk or "loop devices on tmpfs",
+                conditions["size"],
+                conditions["rounds"],
+                conditions["disk"],
                 facts["load_at_start"],
             )
         )
         file.write("| row | measured | goal | |\n| --- | --- | --- | --- |\n")
-        for result in results:
-            if result.state != "ran":
+        for row in rows:
+            if row["state"] != "ran":
                 file.write(
-                    "| %s | %s: %s | | |\n" % (result.row.name, result.state, result.why.replace("|", "\\|"))
+                    "| %s | %s: %s | | |\n" % (row["name"], row["state"], row["why"].replace("|", "\\|"))
                 )
                 continue
-            goal = "-" if result.row.goal is None else "≤ %g" % result.row.goal
-            number = "-" if result.number is None else "%s: %s" % (result.row.unit, short(result.number))
-            file.write(
-                "| %s | %s | %s | %s |\n" % (result.row.name, number, goal, verdict(result, options.size))
-            )
-        file.write("\n%s\n\n" % memory_line(results))
+            goal = "-" if row["goal"] is None else "≤ %g" % row["goal"]
+            number = "-" if row["number"] is None else "%s: %s" % (row["unit"], short(row["number"]))
+            file.write("| %s | %s | %s | %s |\n" % (row["name"], number, goal, verdict(row)))
+        file.write("\n%s\n\n" % memory_line(rows))
         file.write("| %s |\n|%s\n" % (" | ".join(COLUMNS), " --- |" * len(COLUMNS)))
-        for result in results:
-            for name, facts_of in numbers(result).items():
-                file.write("| %s |\n" % " | ".join(cells(result, name, facts_of)))
+        for row in rows:
+            for name, facts_of in row["contestants"].items():
+                file.write("| %s |\n" % " | ".join(cells(row["name"], name, facts_of)))
 
 
-def cells(result, name, facts):
+def cells(row, name, facts):
     return (
-        result.row.name,
+        row,
         name.replace("|", "\\|"),
         "%.3f s" % facts["seconds"],
         "%.3f s" % facts["seconds_with_sync"],

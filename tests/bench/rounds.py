@@ -21,10 +21,6 @@ class Result:
         self.number = None  # that the goal bounds
         self.first_rival = None
 
-    @property
-    def met(self):
-        return None if self.row.goal is None or self.number is None else self.number <= self.row.goal
-
 
 def run_row(lab, row, rounds, with_calls):
     result = Result(row)
