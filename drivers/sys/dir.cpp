@@ -116,9 +116,8 @@ std::optional<Dir> Dir::try_sub(std::string_view name) const {
 std::optional<Dir> Dir::try_sub_same_mount(std::string_view name) const {
   Fd fd(open_beneath(fd_.get(), checked(name, *this).c_str(), O_RDONLY | O_DIRECTORY, 0,
                      kBeneath | RESOLVE_NO_XDEV));
-  if (fd) return Dir(std::move(fd), path_of(name));
-  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV) return std::nullopt;
-  fail("open", *this, name);
+  if (!fd) return std::nullopt;
+  return Dir(std::move(fd), path_of(name));
 }
 
 Dir Dir::walk(std::string_view relative) const {

@@ -49,7 +49,7 @@ class Dir {
   Dir sub(std::string_view name) const;
   /// Nothing if `name` is absent or is no directory.
   std::optional<Dir> try_sub(std::string_view name) const;
-  /// Nothing for a mount point either.
+  /// For who measures: nothing for a mount point, nor for what cannot be opened.
   std::optional<Dir> try_sub_same_mount(std::string_view name) const;
   /// A directory below, by a relative path of any length, without following any symlink.
   Dir walk(std::string_view relative) const;

@@ -2,6 +2,7 @@
 // of it.
 #include <doctest/doctest.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -34,4 +35,27 @@ TEST_CASE("what is mounted in a store is neither counted nor read") {
   REQUIRE((entered && passed_over));
   CHECK(entered->contains(inode));
   CHECK_FALSE(passed_over->contains(inode));
+}
+
+TEST_CASE("what a user may not read does not keep the rest of a store from being counted") {
+  HostTree tree;
+  tree.write("/own/file", std::string(100'000, 'x'));
+  tree.write("/closed/file", std::string(1'000'000, 'y'));
+  namespace fs = std::filesystem;
+  for (const char* open : {"", "/own"}) fs::permissions(tree.path(open), fs::perms(0755));
+  fs::permissions(tree.path("/closed"), fs::perms(0700));
+  Dir top = Dir::open(tree.root());
+  const std::uint64_t all = disk_usage(top);
+  REQUIRE(::seteuid(65534) == 0);
+  std::uint64_t readable = 0;
+  std::string error;
+  try {
+    readable = disk_usage(top);
+  } catch (const std::exception& e) {
+    error = e.what();
+  }
+  REQUIRE(::seteuid(0) == 0);
+  CHECK(error == "");
+  CHECK(readable >= 100'000);
+  CHECK(readable + 1'000'000 <= all);
 }
