@@ -71,9 +71,7 @@ class CommitCheck {
     return folder;
   }
 
-  static bool has_tar_split(const std::optional<Dir>& record) {
-    return record && record->try_open_regular(kSplitFile);
-  }
+  static bool has_tar_split(const std::optional<Dir>& record) { return record && record->exists(kSplitFile); }
 
   void require_tar_split(const Digest& chain, const std::string& what) const {
     auto before = record_of(old_.records, chain), there = record_of(now_.records, chain);

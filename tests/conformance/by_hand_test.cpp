@@ -36,7 +36,6 @@ TEST_CASE("where drover's own records are lost the old setup can be put back by 
 }
 
 TEST_CASE("where those of a move to a new root are lost the old root is put in force by hand") {
-  if (!filesystem("xfs").missing.empty()) return;
   for (const char* lost : {"plan.json", "journal"}) {
     CAPTURE(std::string(lost));
     MoveHost move("xfs");
