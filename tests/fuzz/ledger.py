@@ -1,29 +1,21 @@
-"""How many executions each target has had since its last find: a table in a file, kept over many runs."""
+"""How many executions each target has had since its last find: a table in a file, kept over many runs and machines."""
 import hashlib
 import os
 import threading
 
-COLUMNS = ("target", "since_find", "of_them_asan", "seconds", "finds", "promises")
+COLUMNS = ("target", "since_find", "of_them_asan", "finds", "promises")
 
 
 class Row:
-    def __init__(self, name, since_find=0, of_them_asan=0, seconds=0.0, finds=0, promises=""):
+    def __init__(self, name, since_find=0, of_them_asan=0, finds=0, promises=""):
         self.name, self.promises = name, promises
         self.since_find, self.of_them_asan, self.finds = int(since_find), int(of_them_asan), int(finds)
-        self.seconds = float(seconds)
 
     def begin_anew(self):
-        self.since_find, self.of_them_asan, self.seconds = 0, 0, 0.0
+        self.since_find, self.of_them_asan = 0, 0
 
     def fields(self):
-        return (
-            self.name,
-            self.since_find,
-            self.of_them_asan,
-            f"{self.seconds:.1f}",
-            self.finds,
-            self.promises,
-        )
+        return (self.name, self.since_find, self.of_them_asan, self.finds, self.promises)
 
 
 class Ledger:
@@ -45,12 +37,11 @@ class Ledger:
                 row.begin_anew()
                 row.promises = promises
 
-    def add(self, name, executions, seconds, asan):
+    def add(self, name, executions, asan):
         with self.lock:
             row = self.rows[name]
             row.since_find += executions
             row.of_them_asan += executions if asan else 0
-            row.seconds += seconds
             self._write()
 
     def begin_anew(self, name, finds):
@@ -70,10 +61,7 @@ class Ledger:
         os.rename(self.path + ".new", self.path)
 
     def table(self, names):
-        lines = ["%-24s %14s %12s %8s %6s" % ("target", "since its find", "under ASan", "exec/s", "finds")]
+        lines = ["%-24s %14s %12s %6s" % ("target", "since its find", "under ASan", "finds")]
         for row in (self.rows[name] for name in names):
-            rate = row.since_find / row.seconds if row.seconds else 0
-            lines.append(
-                "%-24s %14d %12d %8d %6d" % (row.name, row.since_find, row.of_them_asan, rate, row.finds)
-            )
+            lines.append("%-24s %14d %12d %6d" % (row.name, row.since_find, row.of_them_asan, row.finds))
         return "\n".join(lines)
