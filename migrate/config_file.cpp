@@ -36,6 +36,16 @@ std::string backup_name(const Dir& dir, const std::string& name) {
     if (std::string numbered = plain + "." + std::to_string(i); !dir.exists(numbered)) return numbered;
 }
 
+/// Gives the file this content, and all else that the one there has: an ACL, say, or a security label.
+void write_like(const Dir& dir, const std::string& as, const std::string& text, const std::string& like) {
+  struct stat st = dir.stat(like);
+  std::vector<Xattr> xattrs = dir.xattrs(like);
+  // These are of a file's content; the kernel makes them.
+  std::erase_if(xattrs,
+                [](const Xattr& x) { return x.first == "security.ima" || x.first == "security.evm"; });
+  dir.write_atomic(as, text, st.st_mode & 07777, st.st_uid, st.st_gid, xattrs);
+}
+
 }  // namespace
 
 ConfigFile::ConfigFile(std::string path) : path_(fs::absolute(path).lexically_normal().string()) {
@@ -84,16 +94,15 @@ std::string ConfigFile::diff(const std::string& new_text) const {
 std::optional<std::string> ConfigFile::replace(const std::string& new_text) const {
   std::string name = fs::path(target_).filename().string();
   Dir dir = folder();
+  if (exists_ ? dir.try_read(name) != text_ : dir.exists(name))
+    throw Error("`" + path_ + "` has changed in the meantime", "run the command again");
   if (!exists_) {
     dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
     return std::nullopt;
   }
-  struct stat st = dir.stat(name);
-  if (dir.read(name) != text_)
-    throw Error("`" + path_ + "` has changed in the meantime", "run the command again");
   std::string backup = backup_name(dir, name);
-  dir.write_atomic(backup, text_, st.st_mode & 07777, st.st_uid, st.st_gid);
-  dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
+  write_like(dir, backup, text_, name);
+  write_like(dir, name, new_text, name);
   return dir.path_of(backup);
 }
 
@@ -105,8 +114,7 @@ void ConfigFile::write(const std::string& new_text, const struct stat* made_like
   std::string name = fs::path(target_).filename().string();
   Dir dir = folder();
   if (exists_) {
-    struct stat st = dir.stat(name);
-    dir.write_atomic(name, new_text, st.st_mode & 07777, st.st_uid, st.st_gid);
+    write_like(dir, name, new_text, name);
   } else if (made_like) {
     dir.write_atomic(name, new_text, made_like->st_mode & 07777, made_like->st_uid, made_like->st_gid);
   } else {

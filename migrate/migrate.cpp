@@ -108,7 +108,12 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
 MigrationResult stage_and_switch(const DataRoot& root, MigrationFolder& folder, Preflight& found,
                                  unsigned threads, Progress& progress) {
   Dir dir = Dir::open(root.path);
-  if (folder.record().move) require_old_root_in_force(folder);
+  if (folder.record().move) {
+    require_old_root_in_force(folder);
+    // An earlier run's word that all is whole; from here on it is not.
+    folder.dir().remove_tree("kept");
+    folder.dir().sync();
+  }
   MigrationResult result = summary_of(found.plan, root, folder.record());
   auto target = driver_entry(found.plan.to).open(home_to_make(folder), folder.record().to_home);
   target->make_home();

@@ -95,8 +95,9 @@ Found follow_pointer(Found at) {
     throw Error(
         "`" + at.dir.path() + "` says that this data root is being moved, and " + place +
             ", which says how far that is, is not there",
-        "is the new root's filesystem mounted? If it is gone for good, this root is as it was before: "
-        "remove `" +
+        "is the new root's filesystem mounted? If the move was committed while this root was not there, what "
+        "is here is old, and can go. If the new root is gone for good, this root is as it was before: remove "
+        "`" +
             at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
   Found there{at.id, std::move(*dir), {}, std::move(root), std::move(at.dir)};
   there.journal = Journal::read(there.dir);

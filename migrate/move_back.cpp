@@ -15,6 +15,7 @@
 #include "migrate/commit_check.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/made_since.hpp"
+#include "migrate/old_root.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
@@ -33,19 +34,6 @@ std::string from_name(const MigrationFolder& folder) {
   return std::string(driver_name(folder.record().from));
 }
 std::string to_name(const MigrationFolder& folder) { return std::string(driver_name(folder.record().to)); }
-
-std::unique_ptr<Driver> old_home(const MigrationFolder& folder) {
-  return driver_entry(folder.record().from)
-      .open(move_of(folder).from_root + "/" + from_name(folder), folder.record().from_home);
-}
-
-/// The old root with this driver's records and layers in it; nothing where they are not there.
-std::optional<Dir> whole_old_root(const MigrationFolder& folder) {
-  auto root = Dir::try_open(move_of(folder).from_root);
-  auto image = root ? root->try_sub(kImage) : std::nullopt;
-  if (!image || !image->try_sub(from_name(folder)) || !root->try_sub(from_name(folder))) return std::nullopt;
-  return root;
-}
 
 void clear_new_root(const MigrationFolder& folder) {
   const RootMove& move = move_of(folder);
@@ -124,11 +112,17 @@ void roll_back_move(MigrationFolder& folder) {
     throw Error("the old setup is being deleted already", "`drover commit` finishes that");
   if (state != MigrationState::ended) {
     const RootMove& move = move_of(folder);
-    if (state != MigrationState::rolling_back && !whole_old_root(folder))
-      throw Error("the old root `" + move.from_root + "` is not all there: there is nothing to go back to",
-                  "`drover commit` accepts the new root");
-    refuse_mounts_below(move.to_root, "then try again");
     RootSwitch way(folder);
+    if (state == MigrationState::staging && way.is_done())
+      throw Error(
+          ExitCode::in_use,
+          "`" + folder.record().config_path + "` names the new root `" + move.config_root +
+              "` already, which is not whole yet, and which a rollback removes: an engine may have run "
+              "on it",
+          "save what the engine has made in the new root, name `" + move.from_root +
+              "` there again, then: drover rollback");
+    if (state == MigrationState::switched || way.is_done()) require_old_root_carried(folder);
+    refuse_mounts_below(move.to_root, "then try again");
     // What was never switched has no configuration to put back, and none that was kept.
     if (state == MigrationState::staging) folder.dir().remove_tree("kept");
     folder.set_state(MigrationState::rolling_back);
@@ -175,8 +169,16 @@ void require_move_committable(const MigrationFolder& folder) {
     if (problem.fatal)
       throw Error(ExitCode::proof_failed, "the store in `" + move.to_root + "` is damaged: " + problem.what,
                   back);
-  auto old_root = whole_old_root(folder);
-  if (!old_root) return;  // deleted by hand: there is nothing left to be lost
+  if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
+    throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
+                "make it anew with another path, or remove it, then commit");
+  auto old_root = Dir::try_open(move.from_root);
+  if (!old_root) return;  // deleted by hand, the folder itself, too: there is nothing left to be lost
+  if (!folder.has_pointer())
+    throw Error("`" + old_root->path_of("drover/" + folder.id()) +
+                    "`, by which the old root is known, is missing: this may be another filesystem",
+                "is the old root's filesystem mounted? If you have deleted what was in `" + move.from_root +
+                    "`, remove that folder itself, too, then commit");
   require_containers_carried(*old_root, new_root, record, back);
   if (old_root->try_sub(kVolumes)) require(new_root, kVolumes);
   refuse_mounts_below(move.from_root, "then try again");
@@ -184,19 +186,20 @@ void require_move_committable(const MigrationFolder& folder) {
     throw Error(ExitCode::in_use,
                 "an engine, or another drover, is using the old root `" + move.from_root + "`",
                 "stop it first; what it has changed there is not in `" + move.to_root + "`");
-  if (!RootSwitch(folder).old_root_is_as_it_was(*old_root))
+  if (!RootSwitch(folder).old_root_has_nothing_new(*old_root))
     throw Error(
         "the old root `" + move.from_root +
             "` has changed since the switch, as by an engine that was "
             "started on it, and a commit would delete that",
         "look at it; then either go back to it (drover rollback), or delete what is in it yourself, all "
         "but its folder `drover`, and commit");
-  require_still_whole({old_root->sub(kImage).sub(from_name(folder)), *old_home(folder)},
-                      {new_root.sub(kImage).sub(to_name(folder)), *home}, back);
-  if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
-    throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
-                "make it anew with another path, or remove it, then commit");
-  if (auto blocker = old_home(folder)->removal_blocker()) throw Error(*blocker);
+  // What was deleted by hand since is not needed for the rest to go.
+  if (whole_old_root(folder))
+    require_still_whole({old_root->sub(kImage).sub(from_name(folder)), *old_home(folder)},
+                        {new_root.sub(kImage).sub(to_name(folder)), *home}, back);
+  if (auto blocker =
+          old_root->try_sub(from_name(folder)) ? old_home(folder)->removal_blocker() : std::nullopt)
+    throw Error(*blocker);
 }
 
 std::string deleted_by_move_commit(const MigrationFolder& folder) {
@@ -214,11 +217,12 @@ std::string deleted_by_move_commit(const MigrationFolder& folder) {
 }
 
 void commit_move(MigrationFolder& folder) {
+  auto root = Dir::try_open(move_of(folder).from_root);
+  std::optional<EngineLock> lock;
+  if (root && root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   folder.mark_pointer(MigrationState::committing);
-  if (auto root = Dir::try_open(move_of(folder).from_root)) {
-    std::optional<EngineLock> lock;
-    if (root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
+  if (root) {
     Inventory before = read_inventory(*root, folder.record().from, nullptr);
     if (root->exists(from_name(folder))) remove_old_layers(folder, before);
     remove_carried(folder, *root, before);

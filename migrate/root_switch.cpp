@@ -9,6 +9,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/old_root.hpp"
 
 namespace drover {
 
@@ -43,6 +44,14 @@ nlohmann::json kept_facts(const Dir& kept) {
   return facts && facts->is_object() ? *facts : nlohmann::json::object();
 }
 
+std::vector<std::string> names_in(const nlohmann::json& facts, const char* list) {
+  std::vector<std::string> names;
+  if (auto found = facts.find(list); found != facts.end() && found->is_array())
+    for (const auto& name : *found)
+      if (name.is_string()) names.push_back(name.get<std::string>());
+  return names;
+}
+
 }  // namespace
 
 RootSwitch::RootSwitch(const MigrationFolder& folder)
@@ -52,7 +61,8 @@ RootSwitch::RootSwitch(const MigrationFolder& folder)
 
 void RootSwitch::prepare(const Dir& old_root, const std::vector<std::string>& carried) {
   config_.keep();
-  nlohmann::ordered_json facts{{"entries", entry_facts(old_root)}, {"carried", carried}};
+  nlohmann::ordered_json facts{
+      {"entries", entry_facts(old_root)}, {"carried", carried}, {"volumes", filled_volumes(old_root)}};
   kept_.write_atomic(kOldRoot,
                      facts.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", 0600,
                      ::geteuid(), ::getegid());
@@ -62,17 +72,14 @@ void RootSwitch::backward() {
   if (config_.is_kept()) config_.set_old();
 }
 
-std::vector<std::string> RootSwitch::carried() const {
-  std::vector<std::string> names;
-  auto facts = kept_facts(kept_);
-  if (auto list = facts.find("carried"); list != facts.end() && list->is_array())
-    for (const auto& name : *list)
-      if (name.is_string()) names.push_back(name.get<std::string>());
-  return names;
-}
+std::vector<std::string> RootSwitch::carried() const { return names_in(kept_facts(kept_), "carried"); }
 
-bool RootSwitch::old_root_is_as_it_was(const Dir& old_root) const {
-  return kept_facts(kept_).value("entries", nlohmann::json()) == nlohmann::json(entry_facts(old_root));
+std::vector<std::string> RootSwitch::volumes() const { return names_in(kept_facts(kept_), "volumes"); }
+
+bool RootSwitch::old_root_has_nothing_new(const Dir& old_root) const {
+  std::vector<std::string> then = names_in(kept_facts(kept_), "entries"), now = entry_facts(old_root);
+  std::sort(then.begin(), then.end());
+  return std::includes(then.begin(), then.end(), now.begin(), now.end());
 }
 
 DataRoot root_of(const MigrationRecord& record, const DataRoot& found) {

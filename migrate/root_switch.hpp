@@ -30,9 +30,11 @@ class RootSwitch {
 
   /// Names at the old root's top that were carried; none before prepare().
   std::vector<std::string> carried() const;
-  /// Whether what is at the old root's top is the same as then: an engine that starts on it makes some of
-  /// that anew.
-  bool old_root_is_as_it_was(const Dir& old_root) const;
+  /// Volumes of the old root that had something in them then.
+  std::vector<std::string> volumes() const;
+  /// Whether all that is at the old root's top is as it was then: an engine that starts on it makes some of
+  /// that anew. What was deleted since is no harm.
+  bool old_root_has_nothing_new(const Dir& old_root) const;
 
  private:
   Dir kept_;

@@ -171,4 +171,14 @@ LayerDb read_layerdb(const Dir& store) {
   return db;
 }
 
+std::set<LayerId> layers_named_by(const LayerDb& db) {
+  std::set<LayerId> named;
+  for (const auto& [chain, layer] : db.layers) named.insert(layer.cache_id);
+  for (const auto& [name, mount] : db.mounts)
+    for (const LayerId& id : files_of(mount)) named.insert(id);
+  for (const auto* damaged : {&db.files_of_damaged_layers, &db.files_of_damaged_mounts})
+    for (const auto& [name, files] : *damaged) named.insert(files.begin(), files.end());
+  return named;
+}
+
 }  // namespace drover::store

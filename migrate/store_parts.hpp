@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct LayerDb {
   std::vector<std::string> leftovers;  ///< what the engine passes over, one line each
 };
 LayerDb read_layerdb(const Dir& store);
+/// The layers in the driver's home that these records name, those of damaged records included.
+std::set<LayerId> layers_named_by(const LayerDb&);
 
 struct ImageDb {
   std::map<Digest, ImageRecord> images;

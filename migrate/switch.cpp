@@ -18,7 +18,6 @@ namespace drover {
 namespace {
 
 constexpr const char* kHome = "home";
-constexpr const char* kRecordsInode = "records-inode";  ///< of the new records
 constexpr const char* kPreviousHome = "previous-home";
 constexpr const char* kPreviousImage = "previous-image";
 // What both setups have under one name. A twin is in the migration's folder as long as it is not in force,
@@ -26,16 +25,8 @@ constexpr const char* kPreviousImage = "previous-image";
 // the data root, too.
 constexpr const char* kTwins[] = {kContainers, kBuildRecords};
 
-/// The layers that these records name, damaged ones included.
 std::set<LayerId> named_by(const Dir& records) {
-  store::LayerDb db = store::read_layerdb(records);
-  std::set<LayerId> named;
-  for (const auto& [chain, layer] : db.layers) named.insert(layer.cache_id);
-  for (const auto& [name, mount] : db.mounts)
-    for (const LayerId& id : files_of(mount)) named.insert(id);
-  for (const auto* damaged : {&db.files_of_damaged_layers, &db.files_of_damaged_mounts})
-    for (const auto& [name, files] : *damaged) named.insert(files.begin(), files.end());
-  return named;
+  return store::layers_named_by(store::read_layerdb(records));
 }
 
 void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as) {
@@ -45,6 +36,12 @@ void rename_durably(const Dir& from, const std::string& name, const Dir& to, con
 }
 
 }  // namespace
+
+std::optional<bool> were_put_in_place(const Dir& kept, const Dir& records) {
+  auto inode = kept.try_read(kRecordsInode, 64);
+  if (!inode) return std::nullopt;
+  return *inode == std::to_string(records.stat().st_ino);
+}
 
 Switch::Switch(const Dir& data_root, MigrationFolder& folder)
     : root_(data_root),
@@ -59,8 +56,7 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  if (folder_.record().renames)
-    kept_.write_atomic(kRecordsInode, std::to_string(folder_.dir().sub(kImage).stat().st_ino), 0600);
+  kept_.write_atomic(kRecordsInode, std::to_string(folder_.dir().sub(kImage).stat().st_ino), 0600);
   folder_.dir().sync();
 }
 
@@ -180,7 +176,7 @@ Dir Switch::new_records() const {
 /// copy of the data root nothing tells them from the records that were put in place but what else is there.
 void Switch::require_records_put_here(const std::set<LayerId>& lost) const {
   Dir records = new_records();
-  if (kept_.try_read(kRecordsInode, 64) == std::to_string(records.stat().st_ino)) return;
+  if (were_put_in_place(kept_, records) == true) return;
   auto refuse = [&](const std::string& what) {
     throw Error("the layers of " + what + " are neither in the home of " + to_ + " nor in that of " + from_,
                 "were home and records moved, and made anew by an engine? Put `" + root_.path_of(to_) +

@@ -1,5 +1,7 @@
 #include "migrate/way_back.hpp"
 
+#include <algorithm>
+
 #include "detect/engine_config.hpp"
 #include "detect/late_engines.hpp"
 #include "drivers/sys/error.hpp"
@@ -36,6 +38,23 @@ void require_twins_in_place(const Dir& root, const MigrationFolder& folder, cons
       throw Error(
           "`" + root.path_of(twin) + "` is not the new one, which is still in `" + folder.dir().path() + "`",
           hint);
+}
+
+/// Records and home that were lost, and that an engine has made anew, are sound, and name nothing.
+void require_records_carried(const Dir& kept, const Dir& old_records, const Dir& records,
+                             const std::string& hint) {
+  if (were_put_in_place(kept, records) != false) return;
+  std::set<LayerId> before = store::layers_named_by(store::read_layerdb(old_records));
+  std::set<LayerId> now = store::layers_named_by(store::read_layerdb(records));
+  bool some = std::any_of(before.begin(), before.end(), [&](const LayerId& id) { return now.contains(id); });
+  if (before.empty() || some) return;
+  throw Error(
+      ExitCode::proof_failed,
+      "`" + records.path() +
+          "` is not what the switch put there, and names nothing of what was carried: it was lost, and "
+          "made anew by an engine",
+      hint + "; if all of that was removed with the engine, remove `" + kept.path_of(kRecordsInode) +
+          "`, then: drover commit");
 }
 
 /// The old data is the only copy of what was left behind.
@@ -133,6 +152,7 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder, bo
   auto kept = folder.dir().try_sub("kept");
   if (auto records = kept ? kept->try_sub("image") : std::nullopt; records && old) {
     Dir now = dir.sub("image").sub(to);
+    require_records_carried(*kept, *records, now, only_copy);
     require_still_whole({*records, *old}, {now, *home}, only_copy);
   }
   // Once begun it cannot be taken back.

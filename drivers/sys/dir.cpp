@@ -321,13 +321,14 @@ void Dir::discard_unfinished(std::string_view name) const {
 }
 
 void Dir::write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid,
-                       gid_t gid) const {
+                       gid_t gid, const std::vector<Xattr>& xattrs) const {
   discard_unfinished(name);
   std::string temp = unfinished_name(name);
   try {
     Fd fd = open_file(temp, O_WRONLY | O_CREAT | O_EXCL, 0600);
     write_all(fd.get(), content, *this, temp);
     if (disk::fchown(fd.get(), uid, gid) != 0) fail("change the owner of", *this, temp);
+    for (const auto& [attribute, value] : xattrs) set_xattr(temp, attribute, value);
     if (disk::fchmod(fd.get(), mode) != 0) fail("change the mode of", *this, temp);
     if (disk::fsync(fd.get()) != 0) fail("sync", *this, temp);
     fd.reset();

@@ -86,10 +86,10 @@ class Dir {
   void make_dir(std::string_view name, mode_t mode) const;
   /// Creates (O_EXCL) a file with this content. Not synced.
   void write_new(std::string_view name, std::string_view content, mode_t mode) const;
-  /// Replaces a file: temp file, fsync, rename, fsync of the directory. Mode and owner as given. The temp
-  /// file does not stay where this fails.
+  /// Replaces a file: temp file, fsync, rename, fsync of the directory. Mode, owner and attributes as given.
+  /// The temp file does not stay where this fails.
   void write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid = 0,
-                    gid_t gid = 0) const;
+                    gid_t gid = 0, const std::vector<Xattr>& xattrs = {}) const;
   /// Removes the temp file that a write_atomic of this name has left where it was cut short.
   void discard_unfinished(std::string_view name) const;
   void make_symlink(std::string_view name, const std::string& target) const;

@@ -175,6 +175,17 @@ TEST_CASE("the old data is not deleted where it may be the only copy") {
              .write_atomic("repositories.json", "{\"Repositories\":{}}", 0600, 0, 0);
        },
        "no image has a tag any more"},
+      // Lost, and made anew by an engine that finds neither home nor records.
+      {[](const SampleHost& h) {
+         Dir root = Dir::open(h.root());
+         for (const char* lost : {"image/vfs", "vfs", "containers"}) fs::remove_all(h.path(lost));
+         root.make_path("image/vfs/layerdb", 0700);
+         root.make_path("image/vfs/imagedb/content/sha256", 0700);
+         root.sub("image").sub("vfs").write_new("repositories.json", "{\"Repositories\":{}}", 0600);
+         root.make_path("vfs/dir", 0700);
+         root.make_path("containers", 0710);
+       },
+       "made anew by an engine"},
   };
   for (const Loss& loss : losses) {
     CAPTURE(loss.message);

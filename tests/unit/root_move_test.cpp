@@ -212,13 +212,15 @@ TEST_CASE("what an engine does to the old root is seen") {
   MigrationFolder folder = MigrationFolder::create(roots.old_dir(), roots.record());
   RootSwitch way(folder);
   way.prepare(roots.old_dir(), {});
-  CHECK(way.old_root_is_as_it_was(roots.old_dir()));
+  CHECK(way.old_root_has_nothing_new(roots.old_dir()));
   // As drivers that are tried out there.
   fs::create_directory(roots.old_root + "/probe");
   fs::remove(roots.old_root + "/probe");
-  CHECK(way.old_root_is_as_it_was(roots.old_dir()));
+  CHECK(way.old_root_has_nothing_new(roots.old_dir()));
+  fs::remove_all(roots.old_root + "/image");  // deleted by hand
+  CHECK(way.old_root_has_nothing_new(roots.old_dir()));
   fs::create_directory(roots.old_root + "/tmp");
-  CHECK_FALSE(way.old_root_is_as_it_was(roots.old_dir()));
+  CHECK_FALSE(way.old_root_has_nothing_new(roots.old_dir()));
 }
 
 TEST_CASE("a new root is planned as the engine will name it") {

@@ -169,6 +169,10 @@ TEST_CASE("a configuration that changed in the meantime is not overwritten") {
   host.write("/config", "{ }\n");
   CHECK_THROWS_WITH(file.replace("{\"a\":1}"), doctest::Contains("changed in the meantime"));
   CHECK(host.read("/config") == "{ }\n");
+  ConfigFile absent(host.path("/new"));
+  host.write("/new", "of another hand");
+  CHECK_THROWS_WITH(absent.replace("{}\n"), doctest::Contains("changed in the meantime"));
+  CHECK(host.read("/new") == "of another hand");
 }
 
 TEST_CASE("containerd's store under the engine is not overruled") {

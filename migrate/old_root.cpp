@@ -1,0 +1,120 @@
+#include "migrate/old_root.hpp"
+
+#include <algorithm>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+#include "migrate/root_switch.hpp"
+#include "migrate/stage_records.hpp"
+#include "migrate/stage_root.hpp"
+#include "migrate/store_parts.hpp"
+
+namespace drover {
+
+namespace {
+
+std::string old_driver(const MigrationFolder& folder) {
+  return std::string(driver_name(folder.record().from));
+}
+
+bool is_filled(const Dir& root, const std::string& volume) {
+  auto volumes = root.try_sub(kVolumes);
+  auto own = volumes ? volumes->try_sub(volume) : std::nullopt;
+  auto data = own ? own->try_sub("_data") : std::nullopt;
+  return data && !data->list().empty();
+}
+
+class OldRootCheck {
+ public:
+  OldRootCheck(const MigrationFolder& folder, const Dir& old_root, const Dir& new_root)
+      : folder_(folder), old_(old_root), new_(new_root) {}
+
+  void run() const {
+    RootSwitch way(folder_);
+    for (const std::string& name : way.carried())
+      if (!old_.exists(name) && new_.exists(name)) refuse(name);
+    for (const std::string& volume : way.volumes())
+      if (!is_filled(old_, volume) && is_filled(new_, volume)) refuse(kVolumes + ("/" + volume));
+    store::LayerDb db = store::read_layerdb(old_.sub(kImage).sub(old_driver(folder_)));
+    require_containers(db);
+    require_layers(store::layers_named_by(db));
+  }
+
+ private:
+  [[noreturn]] void refuse(const std::string& path) const {
+    throw Error("`" + printable(old_.path() + "/" + path) +
+                    "` is missing or empty, and was carried from there: the copy in `" + new_.path() +
+                    "`, which a rollback removes, may be the only one",
+                "copy it back from `" + printable(new_.path() + "/" + path) +
+                    "`, or, if it is not wanted, remove it there, too; then try again. `drover commit` stays "
+                    "with the new root");
+  }
+
+  void require_containers(const store::LayerDb& db) const {
+    auto here = old_.try_sub(kContainers), there = new_.try_sub(kContainers);
+    for (const auto& [id, mount] : db.mounts)
+      if (there && there->exists(id) && !(here && here->exists(id))) refuse(kContainers + ("/" + id));
+  }
+
+  /// By no other hand than drover's is a layer of the old root removed, or forgotten, while an engine uses
+  /// the new one.
+  void require_layers(const std::set<LayerId>& named) const {
+    const MigrationRecord& record = folder_.record();
+    auto home = old_home(folder_);
+    auto copies =
+        driver_entry(record.to).open(new_.path() + "/" + std::string(driver_name(record.to)), record.to_home);
+    for (const LayerId& id : folder_.finished_layers()) {
+      bool there = home->contains(id);
+      if ((there && named.contains(id)) || !copies->contains(id)) continue;
+      throw Error(
+          "layer " + short_id(id) + (there ? " is not in the records of " : " is not in the home of ") +
+              old_driver(folder_) + " in `" + old_.path() + "`, and was carried from there: the copy in `" +
+              new_.path() + "`, which a rollback removes, may be the only one",
+          "restore it, then try again. `drover commit` stays with the new root");
+    }
+  }
+
+  const MigrationFolder& folder_;
+  const Dir& old_;
+  const Dir& new_;
+};
+
+}  // namespace
+
+std::unique_ptr<Driver> old_home(const MigrationFolder& folder) {
+  return driver_entry(folder.record().from)
+      .open(folder.record().move->from_root + "/" + old_driver(folder), folder.record().from_home);
+}
+
+std::optional<Dir> whole_old_root(const MigrationFolder& folder) {
+  auto root = Dir::try_open(folder.record().move->from_root);
+  auto image = root ? root->try_sub(kImage) : std::nullopt;
+  if (!image || !image->try_sub(old_driver(folder)) || !root->try_sub(old_driver(folder)))
+    return std::nullopt;
+  return root;
+}
+
+std::vector<std::string> filled_volumes(const Dir& data_root) {
+  std::vector<std::string> names;
+  if (auto volumes = data_root.try_sub(kVolumes))
+    for (const DirEntry& entry : volumes->list())
+      if (is_filled(data_root, entry.name)) names.push_back(entry.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void require_old_root_carried(const MigrationFolder& folder) {
+  const RootMove& move = *folder.record().move;
+  auto old_root = whole_old_root(folder);
+  if (!old_root)
+    throw Error("the old root `" + move.from_root + "` is not all there: there is nothing to go back to",
+                "is its filesystem mounted? `drover commit` stays with the new root");
+  auto new_root = Dir::try_open(move.to_root);
+  if (!new_root) return;
+  if (!RootSwitch(folder).is_kept())
+    throw Error("`" + folder.dir().path() + "/kept` has no configuration that named `" + move.from_root + "`",
+                "restore it, then try again. `drover commit` stays with the new root");
+  OldRootCheck(folder, *old_root, *new_root).run();
+}
+
+}  // namespace drover

@@ -1,0 +1,28 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "drivers/sys/dir.hpp"
+#include "migrate/migration_folder.hpp"
+
+namespace drover {
+
+// The root that a move has carried everything from. All of these expect a record with a move.
+
+/// Its layers; the home need not be there.
+std::unique_ptr<Driver> old_home(const MigrationFolder&);
+
+/// The old root with its driver's records and layers in it; nothing where they are not there.
+std::optional<Dir> whole_old_root(const MigrationFolder&);
+
+/// Volumes that have something in them, sorted by name.
+std::vector<std::string> filled_volumes(const Dir& data_root);
+
+/// Throws Error where the old root lacks what it had when it was carried and what the new root has: that may
+/// be the only copy, and a rollback gives it up.
+void require_old_root_carried(const MigrationFolder&);
+
+}  // namespace drover

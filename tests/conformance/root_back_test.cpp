@@ -1,0 +1,153 @@
+// What a move to another root gives up, when it is given up or accepted: never what may be the only copy.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "migrate/migration_folder.hpp"
+#include "tests/conformance/move_host.hpp"
+
+using namespace drover;
+using namespace drover::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Loss {
+  std::function<void(const MoveHost&)> lose;
+  std::string message;
+};
+
+Dir old_root(const MoveHost& m) { return Dir::open(m.host.root()); }
+
+bool has_volume(const std::string& root) {
+  return fs::exists(root + "/volumes/data/_data/file") &&
+         Dir::open(root + "/volumes/data/_data").read("file") == "a volume's";
+}
+
+}  // namespace
+
+TEST_CASE("the new root is not given up where the old one has lost what was carried from it") {
+  const Loss losses[] = {
+      {[](const MoveHost& m) { old_root(m).remove_tree("volumes"); }, "/volumes` is missing or empty"},
+      {[](const MoveHost& m) { old_root(m).sub("volumes").sub("data").sub("_data").clear(); },
+       "/volumes/data` is missing or empty"},
+      {[](const MoveHost& m) { old_root(m).remove_tree("swarm"); }, "/swarm` is missing or empty"},
+      {[](const MoveHost& m) { old_root(m).sub("containers").clear(); }, "` is missing or empty"},
+      {[](const MoveHost& m) { old_root(m).sub("overlay2").clear(); }, " is not in the home of overlay2"},
+      {[](const MoveHost& m) { old_root(m).sub("image").sub("overlay2").remove_tree("layerdb"); },
+       " is not in the records of overlay2"},
+      {[](const MoveHost& m) { old_root(m).remove_tree("image"); }, "is not all there"},
+  };
+  for (const Loss& loss : losses) {
+    CAPTURE(loss.message);
+    MoveHost move("xfs");
+    check_done(move.migrate());
+    loss.lose(move);
+    Run refused = move.run_by_config({"rollback", "--yes"});
+    CHECK(refused.code == 1);
+    CHECK_MESSAGE(has(message_of(refused), loss.message), refused.err);
+    CHECK(has(message_of(refused), "drover commit"));
+    CHECK(has_volume(move.root));
+    CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+  }
+}
+
+TEST_CASE("what is not wanted in either root does not keep a rollback") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  Dir::open(move.root + "/volumes").remove_tree("data");
+  old_root(move).sub("volumes").remove_tree("data");
+  check_done(move.run_by_config({"rollback", "--yes"}));
+  CHECK(move.host.losses(DriverKind::overlay2) == "");
+}
+
+TEST_CASE("a move without the configuration that it has kept is not rolled back") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  std::string id = fs::directory_iterator(move.root + "/drover")->path().filename();
+  Dir::open(move.root + "/drover/" + id).remove_tree("kept");
+  Run refused = move.run_by_config({"rollback", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "has no configuration that named"), refused.err);
+  CHECK(has_volume(move.root));
+}
+
+TEST_CASE("a half-made new root that an engine may have run on is neither given up nor taken for whole") {
+  MoveHost move("xfs");
+  auto killed_at = [&](const std::string& where, std::vector<std::string> words) {
+    auto kill_at = [&](const std::string& line) {
+      if (has(line, where)) ::_exit(9);
+    };
+    REQUIRE(move.host.run_apart(words, kill_at) == "killed");
+  };
+  const std::string before = move.host.config();
+  // Once all is proven, and again in the middle of it.
+  killed_at("switching to", {"migrate", "--to-root", move.root, "--yes"});
+  killed_at("copying all else", {"migrate", "--resume", "--yes"});
+  move.host.write_config("{\"storage-driver\": \"overlay2\", \"data-root\": \"" + move.root + "\"}");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"migrate", "--resume", "--yes"}, {"rollback", "--yes"}}) {
+    Run refused = move.run_by_config(words);
+    CHECK(refused.code == 11);
+    CHECK_MESSAGE(has(message_of(refused), "already, which is not whole yet"), refused.err);
+    CHECK(fs::exists(move.root + "/overlay2"));
+  }
+  move.host.write_config(before);
+  check_done(move.host.run({"rollback", "--yes"}));
+  CHECK(move.host.damage() == "");
+}
+
+TEST_CASE(
+    "a commit goes on where some of the old root was deleted by hand, but not with what is still used") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  old_root(move).remove_tree("overlay2");
+  Dir::open(move.root + "/volumes/data")
+      .write_new("opts.json", "{\"MountDevice\":\"" + move.host.root() + "/volumes\"}", 0600);
+  Run refused = move.run_by_config({"commit", "--yes"});
+  CHECK(refused.code == 11);
+  CHECK_MESSAGE(has(message_of(refused), "volume data uses `"), refused.err);
+  CHECK(has_volume(move.host.root()));
+  fs::remove(move.root + "/volumes/data/opts.json");
+  check_done(move.run_by_config({"commit", "--yes"}));
+  CHECK_FALSE(move.host.exists("volumes"));
+  CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+}
+
+TEST_CASE("a folder that is not the old root is not taken for one that was emptied") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  const std::string aside = move.host.root() + ".unmounted";
+  fs::rename(move.host.root(), aside);
+  fs::create_directory(move.host.root());
+  for (const char* command : {"commit", "rollback"}) {
+    Run refused = move.run_by_config({command, "--yes"});
+    CHECK(refused.code == 1);
+    CHECK_MESSAGE(has(message_of(refused), "filesystem mounted?"), refused.err);
+    CHECK(has_volume(move.root));
+  }
+  fs::remove(move.host.root());
+  fs::rename(aside, move.host.root());
+  check_done(move.run_by_config({"commit", "--yes"}));
+  CHECK_FALSE(move.host.exists("volumes"));
+}
+
+TEST_CASE("the configuration keeps its attributes, there and back") {
+  MoveHost move("xfs");
+  Dir folder = Dir::open(fs::path(move.host.root()).parent_path());
+  // user::rw-, user:1234:r--, group::---, mask::r--, other::---
+  const std::string acl(
+      "\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x04\0\xd2\x04\0\0\x04\0\0\0\xff\xff\xff\xff"
+      "\x10\0\x04\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff",
+      44);
+  folder.set_xattr("daemon.json", "system.posix_acl_access", acl);
+  folder.set_xattr("daemon.json", "security.selinux", "system_u:object_r:container_config_t:s0");
+  const auto before = folder.xattrs("daemon.json");
+  check_done(move.migrate());
+  CHECK(folder.xattrs("daemon.json") == before);
+  check_done(move.run_by_config({"rollback", "--yes"}));
+  CHECK(folder.xattrs("daemon.json") == before);
+  CHECK(move.host.damage() == "");
+}
