@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 
 #include "detect/small_file.hpp"
 #include "detect/systemd_unit.hpp"
@@ -140,12 +141,25 @@ bool is_in_container(const std::string& root, const std::string& pid) {
   return !error && its != own;
 }
 
+/// Of its four users the kernel's word is in `status`: a process can make /proc/PID root's.
+bool is_roots(const Dir& process) {
+  std::string status = process.try_read("status").value_or("");
+  std::size_t at = status.find("\nUid:");
+  if (at == std::string::npos) return process.stat().st_uid == 0;
+  std::istringstream line(status.substr(at + 5, status.find('\n', at + 1) - at - 5));
+  for (std::string user; line >> user;)
+    if (user != "0") return false;
+  return true;
+}
+
 std::optional<DockerdCommand> running_command(const std::string& root, const Dir& proc,
                                               const std::string& pid) {
   try {
     Dir process = proc.sub(pid);
     std::vector<OriginWord> words = split_nul(process.try_read("cmdline").value_or(""));
     if (!is_engine(words) || is_in_container(root, pid)) return std::nullopt;
+    // Anyone can call a program dockerd, and a rootless engine has a docker.service, too: neither is root's.
+    if (::geteuid() == 0 && !is_roots(process)) return std::nullopt;
     std::vector<OriginWord> environment;
     // Another user's environment is not ours to read.
     if (process.stat().st_uid == ::geteuid() || ::geteuid() == 0)

@@ -161,13 +161,14 @@ OpenLayer Devicemapper::open(const LayerId& id) const {
         ExitCode::in_use, "the engine has " + describe_device(id) + " in use (`/dev/mapper/" + device + "`)",
         "stop its container, and the engine; if a killed engine has left the device: dmsetup remove " +
             device);
+  const ThinPool* pool = nullptr;
   {
     std::lock_guard lock(mutex_);
     if (auto volume = open_[id].lock()) return tree_of(std::move(volume), id);
+    if (set_) pool = &set_->pool();
   }
   // Two threads may do this for one layer at once; each then has its own.
-  std::shared_ptr<ThinVolume> volume =
-      reader_.open(record, set_ ? &set_->pool() : nullptr, describe_device(id));
+  std::shared_ptr<ThinVolume> volume = reader_.open(record, pool, describe_device(id));
   {
     std::lock_guard lock(mutex_);
     open_[id] = volume;

@@ -13,7 +13,7 @@ namespace drover {
 namespace {
 
 void read_file(const Dir& dir, const std::string& name, std::string& buffer) {
-  Fd file = dir.open_file(name, O_RDONLY | O_NONBLOCK | O_NOATIME);
+  Fd file = dir.open_regular(name, O_RDONLY | O_NOATIME);
   for (;;) {
     check_interrupted();
     ssize_t got = ::read(file.get(), buffer.data(), buffer.size());

@@ -28,6 +28,15 @@ namespace drover {
 
 namespace {
 
+/// What is compared is no more than what the archive says; a diff ID does not come from there alone, if the
+/// image is known elsewhere.
+void require_proven(const PlannedLayer& layer, LayerCheck check) {
+  if (layer.role == LayerRole::image && check != LayerCheck::proven)
+    throw Error(ExitCode::proof_failed,
+                describe(layer) + " does not have its diff ID: its tar-split does not lead back to it",
+                "the archive is damaged, or was made by other hands than drover's: export it again");
+}
+
 constexpr const char* kIncoming = "incoming";
 
 std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
@@ -199,7 +208,7 @@ class Import {
       Task task{[&] {
                   with_context("the archive cannot be imported", [&] {
                     stager.stage(layer);
-                    stager.prove(layer, false);
+                    require_proven(layer, stager.prove(layer, false));
                   });
                   std::lock_guard lock(mutex);
                   progress_.step(describe(layer), ++done, record.layers.size());

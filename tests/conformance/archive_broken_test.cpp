@@ -6,6 +6,7 @@
 
 #include "drivers/sys/sha256.hpp"
 #include "tests/conformance/broken_archive.hpp"
+#include "tests/support/tar_split_writer.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -130,6 +131,10 @@ TEST_CASE("an archive whose parts do not belong together") {
   });
   broken("a tar-split that is none", "damaged tar-split data",
          [&](Members& members) { content(members, "/tar-split") = "x"; });
+  // By which nothing of the layer would be read: it leads back to no tar at all.
+  broken("a tar-split that names no file", "does not have its diff ID", [&](Members& members) {
+    content(members, "/tar-split") = gzip("{\"type\":2,\"payload\":\"\",\"position\":0}\n");
+  });
   broken("members in another order", "is not what should come there",
          [](Members& members) { std::swap(members[members.size() - 1], members[members.size() - 2]); });
   broken("a member that nobody knows", "is not what should come there", [](Members& members) {

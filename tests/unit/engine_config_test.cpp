@@ -1,6 +1,7 @@
 #include "detect/engine_config.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -143,6 +144,23 @@ TEST_CASE("running engines count if they read this configuration file") {
         "storage-driver=btrfs @ unit docker.service (/lib/systemd/system/docker.service)\n");
   EngineConfig other = read_engine_config_below(host.root(), "/tmp/other.json");
   CHECK(flags_text(conflicting_flags(other)) == "storage-driver=vfs @ running dockerd (pid 8)\n");
+}
+
+TEST_CASE("to root no other user's process is an engine of the host") {
+  if (::geteuid() != 0) {
+    MESSAGE("SKIP: only root asks whose an engine is");
+    return;
+  }
+  const std::string command("dockerd\0--config-file\0/home/u/daemon.json\0", 42);
+  for (const char* users : {"1000\t1000\t1000\t1000", "1000\t0\t0\t0", "0\t0\t0\t0"}) {
+    HostTree host{{"/proc/7/cmdline", command},
+                  {"/proc/7/status", std::string("Name:\tdockerd\nUid:\t") + users + "\nGid:\t0\t0\t0\t0\n"},
+                  {"/proc/7/cgroup", "0::/user.slice/user@1000.service/app.slice/docker.service\n"},
+                  {kUnit, "[Service]\nExecStart=/usr/bin/dockerd\n"}};
+    bool is_roots = std::string(users) == "0\t0\t0\t0";
+    CHECK(read_engine_config_below(host.root(), std::nullopt).config_path ==
+          (is_roots ? "/home/u/daemon.json" : "/etc/docker/daemon.json"));
+  }
 }
 
 TEST_CASE("without --config the file is the one that the engine names") {
