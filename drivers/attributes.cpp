@@ -78,6 +78,11 @@ void set_attributes(const Dir& to, std::string_view name, const struct stat& st,
     fail("set the times of", to, name);
 }
 
+void drop_acls(const Dir& dir) {
+  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"})
+    if (dir.xattr("", acl)) dir.remove_xattr("", acl);
+}
+
 bool same_attributes(const struct stat& a, const struct stat& b) {
   return a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid &&
          ((!S_ISCHR(a.st_mode) && !S_ISBLK(a.st_mode)) || a.st_rdev == b.st_rdev) &&

@@ -24,6 +24,11 @@ std::vector<Xattr> content_xattrs(const Dir&, std::string_view name, Marks from,
 void set_attributes(const Dir& to, std::string_view name, const struct stat&, const std::vector<Xattr>&,
                     bool fresh);
 
+/// Takes the ACLs of a directory away: whatever is made in one with a default ACL gets that, and a fresh entry
+/// is to have nothing but what it is given. To be called before the directory is filled, for one that was made
+/// where others' folders are, and for one that is kept until it gets its own attributes.
+void drop_acls(const Dir&);
+
 /// Attributes that say something of the filesystem, not of the file (btrfs lists its properties as such, xfs
 /// its own form of an ACL).
 bool is_filesystem_property(std::string_view attribute);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "drivers/attributes.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 
@@ -15,6 +16,7 @@ void set_owner_and_mode(const Dir& dir, mode_t mode, uid_t uid, gid_t gid) {
 Dir make_folder(const Dir& in, std::string_view name, mode_t mode, uid_t uid, gid_t gid) {
   in.make_dir(name, 0700);
   Dir dir = in.sub(name);
+  drop_acls(dir);
   set_owner_and_mode(dir, mode, uid, gid);
   return dir;
 }

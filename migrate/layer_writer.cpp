@@ -84,11 +84,15 @@ void DeltaWriter::hide_name(const Dir& in, std::string_view name) {
 
 void TreeWriter::enter_root(const Dir& root, bool hides_past) {
   if (hides_past) root.clear();
+  drop_acls(root);
 }
 
 Dir TreeWriter::open_directory(const Dir& in, std::string_view name, bool hides_past, bool& fresh) {
   if (!hides_past)
-    if (auto kept = in.try_sub(name)) return std::move(*kept);
+    if (auto kept = in.try_sub(name)) {
+      drop_acls(*kept);
+      return std::move(*kept);
+    }
   in.remove_tree(name);
   in.make_dir(name, 0700);
   fresh = true;

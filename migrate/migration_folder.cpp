@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "drivers/attributes.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
@@ -92,13 +93,11 @@ Found follow_pointer(Found at) {
   }
   std::string place = "`" + record.move->to_root + "/" + kDroverFolder + "/" + at.id + "`";
   if (!dir)
-    throw Error(
-        "`" + at.dir.path() + "` says that this data root is being moved, and " + place +
-            ", which says how far that is, is not there",
-        "is the new root's filesystem mounted? If the move was committed while this root was not there, what "
-        "is here is old, and can go. If the new root is gone for good, this root is as it was before: remove "
-        "`" +
-            at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
+    throw Error("`" + at.dir.path() + "` says that this data root is being moved, and " + place +
+                    ", which says how far that is, is not there",
+                "is the new root's filesystem mounted? If it is gone for good, this root is as it was, "
+                "or what a commit has left that did not see it: remove `" +
+                    at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
   Found there{at.id, std::move(*dir), {}, std::move(root), std::move(at.dir)};
   there.journal = Journal::read(there.dir);
   // The last of a rollback: the journal goes before its folder.
@@ -224,6 +223,7 @@ Dir make_folder_for(const Dir& data_root, const std::string& id, const std::stri
   Dir above = data_root.make_path(kDroverFolder, 0700);
   above.make_dir(id, 0700);
   Dir dir = above.sub(id);
+  drop_acls(dir);
   lock(dir);
   dir.write_atomic(kPlan, plan, 0600, ::geteuid(), ::getegid());
   above.sync();
@@ -271,7 +271,7 @@ MigrationFolder MigrationFolder::create_in_new_root(const Dir& old_root, std::st
   Dir pointer = make_folder_for(old_root, id, record_text(record, true));
   for (const std::string& made : move.made) {
     Dir above = Dir::open(made.substr(0, std::max<std::size_t>(made.rfind('/'), 1)));
-    above.make_path(made.substr(made.rfind('/') + 1), 0711);
+    drop_acls(above.make_path(made.substr(made.rfind('/') + 1), 0711));
     above.sync();
   }
   Dir root = Dir::open(move.to_root);

@@ -51,6 +51,9 @@ void check_root_move(const RootMove& move, const EngineConfig& config, const Bac
                       "below `" +
                           move.to_root + "` afterwards");
   refuse_mounts_below(move.to_root, "drover fills the new root itself");
+  if (auto there = Dir::try_open(move.to_root); there && there->xattr("", "system.posix_acl_default"))
+    throw Error("`" + move.to_root + "` has a default ACL, which all that is made in it would get",
+                "take it away first: setfacl -k " + move.to_root);
   refuse_root_flags(config);
   std::string cannot =
       "cannot move the data root to `" + move.to_root + "`: the filesystem of `" + target.mount_point + "` ";

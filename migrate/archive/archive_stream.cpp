@@ -100,6 +100,11 @@ std::string ArchiveReader::pass() {
   std::string block(std::clamp<std::uint64_t>(member_.size, 1, 64 << 10), '\0');
   while (read(block.data(), block.size()) > 0) {
   }
+  // What the list says of a member is longer.
+  constexpr std::size_t kLeast = 100;
+  listed_bytes_ += member_.name.size() + member_.target.size() + kLeast;
+  if (listed_bytes_ > kListLimit)
+    throw Error("it has more members, or longer names, than an archive may have");
   entries_.push_back({member_.name, member_.size, sha256_.hex()});
   has_member_ = false;
   return entries_.back().sha256;

@@ -79,6 +79,7 @@ class ArchiveReader {
   bool has_member_ = false;
   Sha256 sha256_;
   std::vector<ArchiveEntry> entries_;
+  std::size_t listed_bytes_ = 0;  ///< what they take, about
 };
 
 /// What PartWriter wrote. Ends in front of the first member that is no part of it; with `prefix`.000000

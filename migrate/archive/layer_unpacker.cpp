@@ -47,8 +47,13 @@ LayerUnpacker::LayerUnpacker(const Dir& root, const View* parent)
 
 std::vector<Xattr> LayerUnpacker::xattrs_of(const TarMember& member, const std::string& path) const {
   std::vector<Xattr> kept;
+  // The kernel gives user attributes to nothing else; an engine passes over them (moby pkg/archive).
+  const bool has_users = member.type == TarMember::Type::regular || member.type == TarMember::Type::directory;
   for (const Xattr& xattr : member.xattrs) {
-    if (!is_bookkeeping_xattr(kMarks, xattr.first) && !is_filesystem_property(xattr.first))
+    if (!has_users && xattr.first.starts_with("user."))
+      log_warning("`" + printable(path) + "`: attribute " + printable(xattr.first) +
+                  " is left out, this is neither file nor directory");
+    else if (!is_bookkeeping_xattr(kMarks, xattr.first) && !is_filesystem_property(xattr.first))
       kept.push_back(xattr);
     else
       log_warning("`" + printable(path) + "`: attribute " + printable(xattr.first) +

@@ -82,9 +82,10 @@ class LayerUnpacker {
   const Dir& root_;
   const View* parent_;
   EntryPlacer copies_;  ///< of what the layers below have
+  static std::size_t bytes_of(const std::string& path, const Attributes&);
   void note_directory(const std::string& path, Attributes attributes);
   std::map<std::string, Attributes> directories_;
-  std::size_t noted_bytes_ = 0;  ///< of the paths in it
+  std::size_t noted_bytes_ = 0;  ///< of the paths and attributes in it
   // The next entry's folder mostly is near: a walk from the root for each would take as much time as the
   // square of the depth.
   ViewTrail<Level> way_;

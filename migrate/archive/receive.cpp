@@ -77,9 +77,8 @@ class OwnArchive {
   /// What comes before the first layer: the images' configurations by their IDs, and files that only other
   /// tools need.
   void read_images() {
-    std::set<Digest> wanted;
-    for (const ArchivedImage& image : head_.images) wanted.insert(image.id);
-    std::map<Digest, std::string> configs;
+    std::map<Digest, const ArchivedImage*> wanted;
+    for (const ArchivedImage& image : head_.images) wanted.emplace(image.id, &image);
     constexpr std::string_view kBlobs = "blobs/sha256/";
     auto is_layer = [&](const std::string& digest) {
       return !head_.layers.empty() && digest == head_.layers.front().diff_id;
@@ -92,13 +91,10 @@ class OwnArchive {
       if (is_layer(digest)) break;
       std::string text = archive_.read_all(store::kJsonLimit);
       archive_.pass();
-      if (wanted.contains(digest)) configs[digest] = std::move(text);
+      if (auto image = wanted.extract(digest)) store_.add_image(*image.mapped(), text);
     }
-    for (const ArchivedImage& image : head_.images) {
-      auto config = configs.find(image.id);
-      if (config == configs.end()) throw Error("it lacks the configuration of image " + short_id(image.id));
-      store_.add_image(image, config->second);
-    }
+    if (!wanted.empty())
+      throw Error("it lacks the configuration of image " + short_id(wanted.begin()->first));
   }
 
   void read_layer(const ArchivedLayer& layer, bool again) {

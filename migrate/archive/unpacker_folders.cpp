@@ -89,11 +89,19 @@ void LayerUnpacker::make_folder(const std::string& name) {
 
 /// A directory's attributes are set at the end, once all that is inside is there.
 void LayerUnpacker::note_directory(const std::string& path, Attributes attributes) {
-  if (!directories_.insert_or_assign(path, std::move(attributes)).second) return;
-  noted_bytes_ += path.size();
+  if (auto before = directories_.find(path); before != directories_.end())
+    noted_bytes_ -= bytes_of(path, before->second);
+  noted_bytes_ += bytes_of(path, attributes);
+  directories_.insert_or_assign(path, std::move(attributes));
   if (noted_bytes_ > kMostNotedBytes)
     throw Error("`" + printable(shortened_path(path)) +
-                "`: one layer may not have so many or so deep directories");
+                "`: one layer may not have so many or so deep directories, or so large attributes of them");
+}
+
+std::size_t LayerUnpacker::bytes_of(const std::string& path, const Attributes& attributes) {
+  std::size_t bytes = path.size();
+  for (const auto& [name, value] : attributes.xattrs) bytes += name.size() + value.size();
+  return bytes;
 }
 
 void LayerUnpacker::go_on(Dir dir, std::string_view name, Level level) {
@@ -192,12 +200,14 @@ const Dir* LayerUnpacker::existing_folder(const std::string& path) {
 /// What is said of a path, and of those below it, does not hold any more.
 void LayerUnpacker::forget(const std::string& path) {
   folder_.reset();
-  noted_bytes_ -= directories_.erase(path) * path.size();
+  auto drop = [&](auto at) {
+    noted_bytes_ -= bytes_of(at->first, at->second);
+    return directories_.erase(at);
+  };
+  if (auto at = directories_.find(path); at != directories_.end()) drop(at);
   std::string below = path + "/";
-  for (auto at = directories_.lower_bound(below); at != directories_.end() && at->first.starts_with(below);) {
-    noted_bytes_ -= at->first.size();
-    at = directories_.erase(at);
-  }
+  for (auto at = directories_.lower_bound(below); at != directories_.end() && at->first.starts_with(below);)
+    at = drop(at);
 }
 
 }  // namespace drover

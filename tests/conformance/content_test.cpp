@@ -97,6 +97,31 @@ TEST_CASE("what a driver cannot hold is refused, and what it can is held") {
   }
 }
 
+TEST_CASE("a default ACL is content, and gives nothing to what is made beside it") {
+  // user::rwx, user:5:rwx, group::r-x, mask::rwx, other::r-x
+  const std::string acl(
+      "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x07\0\x05\0\0\0\x04\0\x05\0\xff\xff\xff\xff"
+      "\x10\0\x07\0\xff\xff\xff\xff\x20\0\x05\0\xff\xff\xff\xff",
+      44);
+  for (const Case& one : cases()) {
+    SUBCASE(one.name().c_str()) {
+      TestHome home(one.driver, one.filesystem);
+      TestFolder folder(one.filesystem);
+      auto make = [&](const char* name, const char* text) {
+        Dir tree = Dir::open(folder.path()).make_path(name, 0755);
+        tree.make_path("d", 0755).write_new("f", text, 0644);
+        for (const char* dir : {"", "d"}) tree.set_xattr(dir, "system.posix_acl_default", acl);
+        return tree;
+      };
+      Dir before = make("before", "old"), after = make("after", "new");
+      write_layer(*home, id_of("parent"), before);
+      write_changes(after, &before, *home, id_of("child"), home->create(id_of("child"), id_of("parent"), {}));
+      home->seal(id_of("child"));
+      CHECK(differences(plain_view(after), Marks::none, View(*home, id_of("child")), home->marks()) == "");
+    }
+  }
+}
+
 TEST_CASE("a name that a delta cannot hide is refused, too") {
   for (const Case& one : cases()) {
     std::string name(255, 'n');

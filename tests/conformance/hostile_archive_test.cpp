@@ -78,6 +78,35 @@ TEST_CASE("directories that are too many bytes to remember are refused") {
   CHECK(root.list().empty());
 }
 
+TEST_CASE("directories whose attributes are too many bytes to remember are refused") {
+  /// Directories with large attributes, as many as are asked for.
+  struct Endless : ByteSource {
+    std::string member;
+    std::size_t at = 0, made = 0;
+    std::size_t read(char* to, std::size_t size) override {
+      if (at == member.size()) {
+        TarMember next = named("d" + std::to_string(++made), TarMember::Type::directory);
+        next.xattrs = {{"user.large", std::string(60'000, 'v')}};
+        member = tar_headers(next);
+        at = 0;
+      }
+      std::size_t n = member.copy(to, size, at);
+      at += n;
+      return n;
+    }
+  };
+  TestFolder folder(filesystem("ext4"));
+  Dir root = Dir::open(folder.path());
+  std::string said = run_confined([&] {
+                       Endless source;
+                       TarReader reader(source);
+                       LayerUnpacker unpacker(root, nullptr);
+                       unpacker.apply_layer(reader);
+                       return std::string("done");
+                     }).text;
+  CHECK_MESSAGE(has(said, "or so large attributes"), said);
+}
+
 TEST_CASE("a symlink at any position of a tar's path leads nowhere outside") {
   TestFolder folder(filesystem("ext4")), other(filesystem("ext4"));
   Dir top = Dir::open(folder.path());

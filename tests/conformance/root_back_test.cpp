@@ -134,6 +134,30 @@ TEST_CASE("a folder that is not the old root is not taken for one that was empti
   CHECK_FALSE(move.host.exists("volumes"));
 }
 
+TEST_CASE("a default ACL above the new root, or in the old one, gives nothing to what is carried") {
+  // user::rwx, user:5:rwx, group::r-x, mask::rwx, other::r-x
+  const std::string acl(
+      "\x02\0\0\0\x01\0\x07\0\xff\xff\xff\xff\x02\0\x07\0\x05\0\0\0\x04\0\x05\0\xff\xff\xff\xff"
+      "\x10\0\x07\0\xff\xff\xff\xff\x20\0\x05\0\xff\xff\xff\xff",
+      44);
+  MoveHost move("xfs");
+  Dir above = Dir::open(fs::path(move.root).parent_path());
+  above.set_xattr("", "system.posix_acl_default", acl);
+  above.make_path("has one", 0711);
+  Run refused = move.host.run({"migrate", "--to-root", above.path() + "/has one", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "has a default ACL"), refused.err);
+  check_done(move.migrate());
+  move.check_carried();
+  CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+  check_done(move.run_by_config({"commit", "--yes"}));
+
+  SampleHost host(filesystem("ext4"));
+  Dir::open(host.root()).set_xattr("", "system.posix_acl_default", acl);
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  CHECK(host.losses(DriverKind::vfs) == "");
+}
+
 TEST_CASE("the configuration keeps its attributes, there and back") {
   MoveHost move("xfs");
   Dir folder = Dir::open(fs::path(move.host.root()).parent_path());

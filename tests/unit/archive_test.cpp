@@ -208,6 +208,29 @@ TEST_CASE("an archive's list tells of each change") {
         }) == "`x` became another size while it was read");
 }
 
+TEST_CASE("more names than an archive's list could hold are refused before they are remembered") {
+  /// One member again and again.
+  struct Endless : ByteSource {
+    std::string member;
+    std::size_t at = 0;
+    std::size_t read(char* to, std::size_t size) override {
+      if (at == member.size()) at = 0;
+      std::size_t n = member.copy(to, size, at);
+      at += n;
+      return n;
+    }
+  } source;
+  TarMember longest;
+  longest.name = std::string(60'000, 'n');
+  source.member = tar_headers(longest);
+  ArchiveReader reader(source);
+  std::size_t passed = 0;
+  CHECK(error_of([&] {
+          for (; passed < 10'000 && reader.current(); ++passed) reader.pass();
+        }) == "it has more members, or longer names, than an archive may have");
+  CHECK(passed > 1'000);
+}
+
 TEST_CASE("the tar-split that is written leads back to the tar") {
   std::string tar = make_tar({directory("d"), file("d/one", std::string(1000, 'x')), file("empty", ""),
                               hard_link_to("d/two", "d/one"), file("\xff\xfe", "bytes"), symlink_to("s", "d"),
