@@ -79,7 +79,7 @@ void set_attributes(const Dir& to, std::string_view name, const struct stat& st,
 }
 
 void drop_acls(const Dir& dir) {
-  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"})
+  for (const char* acl : {kDefaultAcl, "system.posix_acl_access"})
     if (dir.xattr("", acl)) dir.remove_xattr("", acl);
 }
 

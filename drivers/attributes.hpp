@@ -24,6 +24,9 @@ std::vector<Xattr> content_xattrs(const Dir&, std::string_view name, Marks from,
 void set_attributes(const Dir& to, std::string_view name, const struct stat&, const std::vector<Xattr>&,
                     bool fresh);
 
+/// The ACL that a directory gives to what is made in it.
+constexpr const char* kDefaultAcl = "system.posix_acl_default";
+
 /// Takes the ACLs of a directory away: whatever is made in one with a default ACL gets that, and a fresh entry
 /// is to have nothing but what it is given. To be called before the directory is filled, for one that was made
 /// where others' folders are, and for one that is kept until it gets its own attributes.

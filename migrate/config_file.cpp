@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "detect/small_file.hpp"
+#include "drivers/attributes.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 
@@ -41,8 +42,9 @@ void write_like(const Dir& dir, const std::string& as, const std::string& text, 
   struct stat st = dir.stat(like);
   std::vector<Xattr> xattrs = dir.xattrs(like);
   // These are of a file's content; the kernel makes them.
-  std::erase_if(xattrs,
-                [](const Xattr& x) { return x.first == "security.ima" || x.first == "security.evm"; });
+  std::erase_if(xattrs, [](const Xattr& x) {
+    return x.first == "security.ima" || x.first == "security.evm" || is_filesystem_property(x.first);
+  });
   dir.write_atomic(as, text, st.st_mode & 07777, st.st_uid, st.st_gid, xattrs);
 }
 

@@ -4,6 +4,7 @@
 #include "drivers/sys/error.hpp"
 #include "migrate/layer_transfer.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/old_root.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/stage_root.hpp"
@@ -44,17 +45,6 @@ void finish_switch(const Dir& data_root, MigrationFolder& folder) {
 std::string home_to_make(const MigrationFolder& folder) {
   const MigrationRecord& record = folder.record();
   return record.move ? record.move->to_root + "/" + std::string(driver_name(record.to)) : folder.home_path();
-}
-
-/// What is half made would be made anew, with all that an engine has done there.
-void require_old_root_in_force(const MigrationFolder& folder) {
-  const MigrationRecord& record = folder.record();
-  if (RootSwitch(folder).is_done())
-    throw Error(ExitCode::in_use,
-                "`" + record.config_path + "` names the new root `" + record.move->config_root +
-                    "` already, which is not whole yet: an engine may have run on it",
-                "name `" + record.move->from_root +
-                    "` there again, save what the engine has made in the new root, then go on");
 }
 
 /// The configuration names the new root already, or will by one rename.
@@ -99,7 +89,7 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
     prove_rest(dir, found.inventory, record, new_root);
   }
   new_root.sync_fs();
-  RootSwitch(folder).prepare(dir, found.rest.names);
+  RootSwitch(folder).prepare(dir, found.rest.names, filled_volumes(dir));
   new_root.sync_fs();
   progress.phase("switching to " + new_root.path());
   finish_root_switch(folder);

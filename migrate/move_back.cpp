@@ -113,15 +113,11 @@ void roll_back_move(MigrationFolder& folder) {
   if (state != MigrationState::ended) {
     const RootMove& move = move_of(folder);
     RootSwitch way(folder);
-    if (state == MigrationState::staging && way.is_done())
-      throw Error(
-          ExitCode::in_use,
-          "`" + folder.record().config_path + "` names the new root `" + move.config_root +
-              "` already, which is not whole yet, and which a rollback removes: an engine may have run "
-              "on it",
-          "save what the engine has made in the new root, name `" + move.from_root +
-              "` there again, then: drover rollback");
-    if (state == MigrationState::switched || way.is_done()) require_old_root_carried(folder);
+    if (state == MigrationState::staging) require_old_root_in_force(folder);
+    if (state == MigrationState::switched || way.is_done())
+      require_old_root_carried(folder);
+    else if (state != MigrationState::rolling_back)
+      require_whole_old_root(folder);
     refuse_mounts_below(move.to_root, "then try again");
     // What was never switched has no configuration to put back, and none that was kept.
     if (state == MigrationState::staging) folder.dir().remove_tree("kept");
@@ -169,11 +165,11 @@ void require_move_committable(const MigrationFolder& folder) {
     if (problem.fatal)
       throw Error(ExitCode::proof_failed, "the store in `" + move.to_root + "` is damaged: " + problem.what,
                   back);
+  auto old_root = Dir::try_open(move.from_root);
+  if (!old_root) return;  // deleted by hand, the folder itself, too: there is nothing left to be lost
   if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
     throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
                 "make it anew with another path, or remove it, then commit");
-  auto old_root = Dir::try_open(move.from_root);
-  if (!old_root) return;  // deleted by hand, the folder itself, too: there is nothing left to be lost
   if (!folder.has_pointer())
     throw Error("`" + old_root->path_of("drover/" + folder.id()) +
                     "`, by which the old root is known, is missing: this may be another filesystem",
@@ -222,7 +218,8 @@ void commit_move(MigrationFolder& folder) {
   if (root && root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   folder.mark_pointer(MigrationState::committing);
-  if (root) {
+  // That goes last: where it is not, nothing is left to be deleted, or this is another filesystem.
+  if (root && folder.has_pointer()) {
     Inventory before = read_inventory(*root, folder.record().from, nullptr);
     if (root->exists(from_name(folder))) remove_old_layers(folder, before);
     remove_carried(folder, *root, before);

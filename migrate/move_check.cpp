@@ -5,8 +5,10 @@
 #include <filesystem>
 
 #include "detect/config_root.hpp"
+#include "drivers/attributes.hpp"
 #include "drivers/driver.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/migration_folder.hpp"
 #include "migrate/root_paths.hpp"
 #include "migrate/target_root.hpp"
 
@@ -51,7 +53,9 @@ void check_root_move(const RootMove& move, const EngineConfig& config, const Bac
                       "below `" +
                           move.to_root + "` afterwards");
   refuse_mounts_below(move.to_root, "drover fills the new root itself");
-  if (auto there = Dir::try_open(move.to_root); there && there->xattr("", "system.posix_acl_default"))
+  // One with drover's folder in it is half made, and may have what the old root has.
+  if (auto there = Dir::try_open(move.to_root);
+      there && !there->exists(kDroverFolder) && there->xattr("", kDefaultAcl))
     throw Error("`" + move.to_root + "` has a default ACL, which all that is made in it would get",
                 "take it away first: setfacl -k " + move.to_root);
   refuse_root_flags(config);

@@ -56,21 +56,31 @@ class OldRootCheck {
       if (there && there->exists(id) && !(here && here->exists(id))) refuse(kContainers + ("/" + id));
   }
 
-  /// By no other hand than drover's is a layer of the old root removed, or forgotten, while an engine uses
-  /// the new one.
+  /// An engine that was used on the old root since, and removes a layer, takes it out of its records, too.
   void require_layers(const std::set<LayerId>& named) const {
     const MigrationRecord& record = folder_.record();
-    auto home = old_home(folder_);
-    auto copies =
-        driver_entry(record.to).open(new_.path() + "/" + std::string(driver_name(record.to)), record.to_home);
+    const std::string to(driver_name(record.to));
+    auto home = old_home(folder_),
+         copies = driver_entry(record.to).open(new_.path() + "/" + to, record.to_home);
+    // The records name no layers of BuildKit's, nor did the old ones.
+    const std::set<LayerId> named_now = store::layers_named_by(store::read_layerdb(new_.sub(kImage).sub(to)));
+    std::vector<LayerId> lost;
+    bool some_whole = false;
     for (const LayerId& id : folder_.finished_layers()) {
-      bool there = home->contains(id);
-      if ((there && named.contains(id)) || !copies->contains(id)) continue;
+      bool there = home->contains(id), known = named.contains(id);
+      some_whole = some_whole || (there && known);
+      if ((there && (known || !named_now.contains(id))) || !copies->contains(id)) continue;
+      if (there || known || !some_whole) lost.push_back(id);
+    }
+    for (const LayerId& id : lost) {
+      bool there = home->contains(id), known = named.contains(id);
+      if (!there && !known && some_whole) continue;
       throw Error(
           "layer " + short_id(id) + (there ? " is not in the records of " : " is not in the home of ") +
               old_driver(folder_) + " in `" + old_.path() + "`, and was carried from there: the copy in `" +
               new_.path() + "`, which a rollback removes, may be the only one",
-          "restore it, then try again. `drover commit` stays with the new root");
+          "restore it, or, if it is not wanted, remove `" + copies->place_of(id) +
+              "`, too; then try again. `drover commit` stays with the new root");
     }
   }
 
@@ -103,12 +113,28 @@ std::vector<std::string> filled_volumes(const Dir& data_root) {
   return names;
 }
 
+void require_old_root_in_force(const MigrationFolder& folder) {
+  const MigrationRecord& record = folder.record();
+  if (RootSwitch(folder).is_done())
+    throw Error(ExitCode::in_use,
+                "`" + record.config_path + "` names the new root `" + record.move->config_root +
+                    "` already, which is not whole yet: an engine may have run on it",
+                "name `" + record.move->from_root +
+                    "` there again, save what the engine has made in the new root, then go on");
+}
+
+void require_whole_old_root(const MigrationFolder& folder) {
+  if (!whole_old_root(folder))
+    throw Error(
+        "the old root `" + folder.record().move->from_root +
+            "` is not all there: there is nothing to go back to",
+        "is its filesystem mounted? `drover commit` stays with the new root, once that is switched to");
+}
+
 void require_old_root_carried(const MigrationFolder& folder) {
   const RootMove& move = *folder.record().move;
+  require_whole_old_root(folder);
   auto old_root = whole_old_root(folder);
-  if (!old_root)
-    throw Error("the old root `" + move.from_root + "` is not all there: there is nothing to go back to",
-                "is its filesystem mounted? `drover commit` stays with the new root");
   auto new_root = Dir::try_open(move.to_root);
   if (!new_root) return;
   if (!RootSwitch(folder).is_kept())

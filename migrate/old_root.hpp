@@ -21,8 +21,15 @@ std::optional<Dir> whole_old_root(const MigrationFolder&);
 /// Volumes that have something in them, sorted by name.
 std::vector<std::string> filled_volumes(const Dir& data_root);
 
-/// Throws Error where the old root lacks what it had when it was carried and what the new root has: that may
-/// be the only copy, and a rollback gives it up.
+/// Throws Error (in_use) where the configuration names the new root, which is not whole: an engine may have
+/// run there, and what it has made would be removed, or made anew.
+void require_old_root_in_force(const MigrationFolder&);
+
+/// Throws Error where whole_old_root() is nothing: there is no way back.
+void require_whole_old_root(const MigrationFolder&);
+
+/// Throws Error, too, where the old root lacks what it had when it was carried and what the new root has:
+/// that may be the only copy, and a rollback gives it up.
 void require_old_root_carried(const MigrationFolder&);
 
 }  // namespace drover

@@ -9,7 +9,6 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
-#include "migrate/old_root.hpp"
 
 namespace drover {
 
@@ -59,10 +58,11 @@ RootSwitch::RootSwitch(const MigrationFolder& folder)
       config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
               folder.record().storage_opts, folder.record().move->config_root) {}
 
-void RootSwitch::prepare(const Dir& old_root, const std::vector<std::string>& carried) {
+void RootSwitch::prepare(const Dir& old_root, const std::vector<std::string>& carried,
+                         const std::vector<std::string>& volumes) {
   config_.keep();
   nlohmann::ordered_json facts{
-      {"entries", entry_facts(old_root)}, {"carried", carried}, {"volumes", filled_volumes(old_root)}};
+      {"entries", entry_facts(old_root)}, {"carried", carried}, {"volumes", volumes}};
   kept_.write_atomic(kOldRoot,
                      facts.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", 0600,
                      ::geteuid(), ::getegid());

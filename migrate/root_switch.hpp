@@ -18,8 +18,9 @@ class RootSwitch {
   explicit RootSwitch(const MigrationFolder&);
 
   /// Keeps the old configuration, and what the old root is like now. To be called once all is staged and
-  /// proven.
-  void prepare(const Dir& old_root, const std::vector<std::string>& carried);
+  /// proven. `volumes` are those that have something in them.
+  void prepare(const Dir& old_root, const std::vector<std::string>& carried,
+               const std::vector<std::string>& volumes = {});
   /// The configuration names the new root.
   bool is_done() const { return config_.names_data_root(); }
   /// prepare() was called.
@@ -30,7 +31,7 @@ class RootSwitch {
 
   /// Names at the old root's top that were carried; none before prepare().
   std::vector<std::string> carried() const;
-  /// Volumes of the old root that had something in them then.
+  /// Of the old root, as prepare() was told.
   std::vector<std::string> volumes() const;
   /// Whether all that is at the old root's top is as it was then: an engine that starts on it makes some of
   /// that anew. What was deleted since is no harm.

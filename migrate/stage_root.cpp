@@ -60,7 +60,7 @@ void rewrite(const RewrittenFile& file, const Dir& new_root, const MigrationReco
   std::vector<Xattr> xattrs = dir.xattrs(file.name), xattrs_above = dir.xattrs("");
   dir.unlink(file.name);
   dir.write_new(file.name, changed, 0600);
-  set_attributes(dir, file.name, st, xattrs, true);
+  set_attributes(dir, file.name, st, xattrs, false);
   set_attributes(dir, "", above, xattrs_above, false);
 }
 
@@ -200,12 +200,15 @@ TransferCount stage_rest(const Dir& old_root, const Inventory& inventory, const 
                 "move it elsewhere, then go on");
   for (const std::string& name : there.ours)
     if (name != driver_name(record.to)) new_root.remove_tree(name);
+  // One that an earlier run has given it.
+  if (new_root.xattr("", kDefaultAcl)) new_root.remove_xattr("", kDefaultAcl);
   TransferCount count = clone_tree(old_root, new_root, false, left_out_of_copy(inventory));
   Dir image = new_root.sub(kImage);
   struct stat above = image.stat();
   std::vector<Xattr> xattrs = image.xattrs("");
   std::string to(driver_name(record.to));
   image.make_dir(to, 0700);
+  drop_acls(image.sub(to));
   Dir records = old_root.sub(kImage).sub(driver_name(record.from));
   count += clone_tree(records, image.sub(to), false,
                       [left = left_out_of_image(records, inventory)](const std::string& path) {

@@ -1,6 +1,8 @@
 #include "migrate/switch.hpp"
 
+#include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <iterator>
@@ -29,6 +31,16 @@ std::set<LayerId> named_by(const Dir& records) {
   return store::layers_named_by(store::read_layerdb(records));
 }
 
+/// The number of an inode is used again; with the time when it was made, where the filesystem knows that, it
+/// is one of its own.
+std::string identity_of(const Dir& dir) {
+  struct statx facts {};
+  if (::statx(dir.fd(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &facts) != 0)
+    throw_errno("cannot look at `" + dir.path() + "`");
+  return std::to_string(facts.stx_ino) + " " + std::to_string(facts.stx_btime.tv_sec) + "." +
+         std::to_string(facts.stx_btime.tv_nsec);
+}
+
 void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as) {
   from.rename(name, to, as, RENAME_NOREPLACE);
   to.sync();
@@ -38,9 +50,11 @@ void rename_durably(const Dir& from, const std::string& name, const Dir& to, con
 }  // namespace
 
 std::optional<bool> were_put_in_place(const Dir& kept, const Dir& records) {
-  auto inode = kept.try_read(kRecordsInode, 64);
-  if (!inode) return std::nullopt;
-  return *inode == std::to_string(records.stat().st_ino);
+  auto known = kept.try_read(kRecordsInode, 64);
+  if (!known) return std::nullopt;
+  std::string now = identity_of(records);
+  // An earlier drover has written down the number alone.
+  return *known == (known->find(' ') == std::string::npos ? now.substr(0, now.find(' ')) : now);
 }
 
 Switch::Switch(const Dir& data_root, MigrationFolder& folder)
@@ -56,7 +70,7 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  kept_.write_atomic(kRecordsInode, std::to_string(folder_.dir().sub(kImage).stat().st_ino), 0600);
+  kept_.write_atomic(kRecordsInode, identity_of(folder_.dir().sub(kImage)), 0600);
   folder_.dir().sync();
 }
 

@@ -100,7 +100,7 @@ std::string ArchiveReader::pass() {
   std::string block(std::clamp<std::uint64_t>(member_.size, 1, 64 << 10), '\0');
   while (read(block.data(), block.size()) > 0) {
   }
-  // What the list says of a member is longer.
+  // About what the list says of a member, and what is kept of a link.
   constexpr std::size_t kLeast = 100;
   listed_bytes_ += member_.name.size() + member_.target.size() + kLeast;
   if (listed_bytes_ > kListLimit)

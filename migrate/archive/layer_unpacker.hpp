@@ -35,6 +35,7 @@ class LayerUnpacker {
     struct stat st;
     std::vector<Xattr> xattrs;
   };
+  static std::size_t bytes_of(const std::string& path, const Attributes&);
   /// A directory on the way to where the last entry went.
   struct Level {
     TrailDir dir;
@@ -82,7 +83,6 @@ class LayerUnpacker {
   const Dir& root_;
   const View* parent_;
   EntryPlacer copies_;  ///< of what the layers below have
-  static std::size_t bytes_of(const std::string& path, const Attributes&);
   void note_directory(const std::string& path, Attributes attributes);
   std::map<std::string, Attributes> directories_;
   std::size_t noted_bytes_ = 0;  ///< of the paths and attributes in it

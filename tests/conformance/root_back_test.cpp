@@ -54,13 +54,32 @@ TEST_CASE("the new root is not given up where the old one has lost what was carr
   }
 }
 
-TEST_CASE("what is not wanted in either root does not keep a rollback") {
+TEST_CASE("what is not wanted in either root, or was removed with the engine, does not keep a rollback") {
   MoveHost move("xfs");
   check_done(move.migrate());
   Dir::open(move.root + "/volumes").remove_tree("data");
   old_root(move).sub("volumes").remove_tree("data");
+  // As an engine on the old root removes a container.
+  Inventory before = read_inventory(old_root(move), DriverKind::overlay2, nullptr);
+  const auto& [id, mount] = *before.mounts.begin();
+  old_root(move).sub("image").sub("overlay2").sub("layerdb").sub("mounts").remove_tree(id);
+  old_root(move).sub("containers").remove_tree(id);
+  for (const LayerId& layer : files_of(mount)) old_root(move).sub("overlay2").remove_tree(layer);
   check_done(move.run_by_config({"rollback", "--yes"}));
-  CHECK(move.host.losses(DriverKind::overlay2) == "");
+  CHECK_FALSE(fs::exists(move.root));
+  CHECK(move.host.exists("overlay2"));
+}
+
+TEST_CASE("layers that BuildKit alone knows of do not keep a rollback") {
+  MoveHost move("xfs");
+  const std::string id = "abcdefghijklmnopqrstuvwx9";
+  auto home = driver_entry(DriverKind::overlay2).open(move.host.path("overlay2"), {});
+  home->create(id, std::nullopt, {}).root.write_new("file", "of a build", 0644);
+  home->seal(id);
+  check_done(move.migrate());
+  REQUIRE(fs::exists(move.root + "/overlay2/" + id));
+  check_done(move.run_by_config({"rollback", "--yes"}));
+  CHECK(fs::exists(move.host.path("overlay2/" + id + "/diff/file")));
 }
 
 TEST_CASE("a move without the configuration that it has kept is not rolled back") {
@@ -128,10 +147,35 @@ TEST_CASE("a folder that is not the old root is not taken for one that was empti
     CHECK_MESSAGE(has(message_of(refused), "filesystem mounted?"), refused.err);
     CHECK(has_volume(move.root));
   }
+  // A commit that was cut, too, deletes nothing that lies under the mount point.
+  Dir under = Dir::open(move.host.root());
+  under.make_path("volumes/older/_data", 0755).write_new("file", "an older engine's", 0644);
+  auto folder = MigrationFolder::find(Dir::open(move.root));
+  folder->set_state(MigrationState::committing);
+  folder.reset();
+  check_done(move.run_by_config({"commit", "--yes"}));
+  CHECK(fs::exists(move.host.root() + "/volumes/older/_data/file"));
+  CHECK(has_volume(aside));
+}
+
+TEST_CASE("a copy that was not switched to is not given up where the old root is out of sight") {
+  MoveHost move("xfs");
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "switching to")) ::_exit(9);
+  };
+  REQUIRE(move.host.run_apart({"migrate", "--to-root", move.root, "--yes"}, kill_at) == "killed");
+  const std::string aside = move.host.root() + ".unmounted";
+  fs::rename(move.host.root(), aside);
+  fs::create_directory(move.host.root());
+  Run refused = run_on(move.root, fs::path(move.host.root()).parent_path() / "daemon.json",
+                       {"rollback", "--yes"}, nullptr);
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "filesystem mounted?"), refused.err);
+  CHECK(has_volume(move.root));
   fs::remove(move.host.root());
   fs::rename(aside, move.host.root());
-  check_done(move.run_by_config({"commit", "--yes"}));
-  CHECK_FALSE(move.host.exists("volumes"));
+  check_done(move.host.run({"rollback", "--yes"}));
+  CHECK(move.host.damage() == "");
 }
 
 TEST_CASE("a default ACL above the new root, or in the old one, gives nothing to what is carried") {
@@ -147,9 +191,17 @@ TEST_CASE("a default ACL above the new root, or in the old one, gives nothing to
   Run refused = move.host.run({"migrate", "--to-root", above.path() + "/has one", "--yes"});
   CHECK(refused.code == 1);
   CHECK_MESSAGE(has(message_of(refused), "has a default ACL"), refused.err);
-  check_done(move.migrate());
-  move.check_carried();
+  for (const char* folder : {"", "image", "containers"})
+    old_root(move).set_xattr(folder, "system.posix_acl_default", acl);
+  for (const DirEntry& container : old_root(move).sub("containers").list())
+    old_root(move).sub("containers").set_xattr(container.name, "system.posix_acl_default", acl);
+  auto kill_at = [&](const std::string& line) {
+    if (has(line, "switching to")) ::_exit(9);
+  };
+  REQUIRE(move.host.run_apart({"migrate", "--to-root", move.root, "--yes"}, kill_at) == "killed");
+  check_done(move.host.run({"migrate", "--resume", "--yes"}));
   CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+  CHECK(Dir::open(move.root).xattr("", "system.posix_acl_default") == acl);
   check_done(move.run_by_config({"commit", "--yes"}));
 
   SampleHost host(filesystem("ext4"));
