@@ -40,7 +40,7 @@ int run_commit(Context& context, bool discard_left_behind) {
   log_note("this is deleted, and after that there is no rollback: " + deleted_by_commit(*folder));
   if (!confirm(context)) return declined();
   // The answer may have taken its time.
-  require_committable(store.root, *folder, discard_left_behind);
+  if (!context.yes) require_committable(store.root, *folder, discard_left_behind);
   commit(*folder);
   if (log_level() != LogLevel::quiet && move)
     context.out << "deleted the old data in " << move->from_root << "; the folder itself stays\n";

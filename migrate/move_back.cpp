@@ -219,6 +219,9 @@ void commit_move(MigrationFolder& folder) {
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   folder.mark_pointer(MigrationState::committing);
   // That goes last: where it is not, nothing is left to be deleted, or this is another filesystem.
+  if (root && !folder.has_pointer())
+    log_warning("`" + root->path_of("drover/" + folder.id()) +
+                "` is not there: what is in that root, if it is the old one, was not deleted");
   if (root && folder.has_pointer()) {
     Inventory before = read_inventory(*root, folder.record().from, nullptr);
     if (root->exists(from_name(folder))) remove_old_layers(folder, before);

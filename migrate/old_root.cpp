@@ -56,25 +56,36 @@ class OldRootCheck {
       if (there && there->exists(id) && !(here && here->exists(id))) refuse(kContainers + ("/" + id));
   }
 
-  /// An engine that was used on the old root since, and removes a layer, takes it out of its records, too.
+  /// None where they are lost, or cannot be read: a new root that is broken is what a rollback leads away
+  /// from.
+  std::set<LayerId> named_in_new_root() const {
+    auto image = new_.try_sub(kImage);
+    auto records = image ? image->try_sub(driver_name(folder_.record().to)) : std::nullopt;
+    if (!records) return {};
+    try {
+      return store::layers_named_by(store::read_layerdb(*records));
+    } catch (const Error& e) {
+      if (!is_damage(e)) throw;
+      return {};
+    }
+  }
+
   void require_layers(const std::set<LayerId>& named) const {
     const MigrationRecord& record = folder_.record();
-    const std::string to(driver_name(record.to));
-    auto home = old_home(folder_),
-         copies = driver_entry(record.to).open(new_.path() + "/" + to, record.to_home);
-    // The records name no layers of BuildKit's, nor did the old ones.
-    const std::set<LayerId> named_now = store::layers_named_by(store::read_layerdb(new_.sub(kImage).sub(to)));
-    std::vector<LayerId> lost;
-    bool some_whole = false;
-    for (const LayerId& id : folder_.finished_layers()) {
+    auto home = old_home(folder_);
+    auto copies =
+        driver_entry(record.to).open(new_.path() + "/" + std::string(driver_name(record.to)), record.to_home);
+    const std::set<LayerId> named_now = named_in_new_root();
+    const std::set<LayerId>& finished = folder_.finished_layers();
+    auto is_whole = [&](const LayerId& id) { return named.contains(id) && home->contains(id); };
+    const bool some_whole = std::any_of(finished.begin(), finished.end(), is_whole);
+    for (const LayerId& id : finished) {
+      if (is_whole(id)) continue;
       bool there = home->contains(id), known = named.contains(id);
-      some_whole = some_whole || (there && known);
-      if ((there && (known || !named_now.contains(id))) || !copies->contains(id)) continue;
-      if (there || known || !some_whole) lost.push_back(id);
-    }
-    for (const LayerId& id : lost) {
-      bool there = home->contains(id), known = named.contains(id);
+      if (there && !named_now.contains(id)) continue;  // no record has named it: it is BuildKit's
+      // An engine that was used on the old root since, and removes a layer, takes it out of its records, too.
       if (!there && !known && some_whole) continue;
+      if (!copies->contains(id)) continue;
       throw Error(
           "layer " + short_id(id) + (there ? " is not in the records of " : " is not in the home of ") +
               old_driver(folder_) + " in `" + old_.path() + "`, and was carried from there: the copy in `" +
@@ -123,24 +134,22 @@ void require_old_root_in_force(const MigrationFolder& folder) {
                     "` there again, save what the engine has made in the new root, then go on");
 }
 
-void require_whole_old_root(const MigrationFolder& folder) {
-  if (!whole_old_root(folder))
-    throw Error(
-        "the old root `" + folder.record().move->from_root +
-            "` is not all there: there is nothing to go back to",
-        "is its filesystem mounted? `drover commit` stays with the new root, once that is switched to");
+Dir require_whole_old_root(const MigrationFolder& folder) {
+  if (auto root = whole_old_root(folder)) return std::move(*root);
+  throw Error("the old root `" + folder.record().move->from_root +
+                  "` is not all there: there is nothing to go back to",
+              "is its filesystem mounted? `drover commit` stays with the new root, once that is switched to");
 }
 
 void require_old_root_carried(const MigrationFolder& folder) {
   const RootMove& move = *folder.record().move;
-  require_whole_old_root(folder);
-  auto old_root = whole_old_root(folder);
+  Dir old_root = require_whole_old_root(folder);
   auto new_root = Dir::try_open(move.to_root);
   if (!new_root) return;
   if (!RootSwitch(folder).is_kept())
     throw Error("`" + folder.dir().path() + "/kept` has no configuration that named `" + move.from_root + "`",
                 "restore it, then try again. `drover commit` stays with the new root");
-  OldRootCheck(folder, *old_root, *new_root).run();
+  OldRootCheck(folder, old_root, *new_root).run();
 }
 
 }  // namespace drover

@@ -25,8 +25,8 @@ std::vector<std::string> filled_volumes(const Dir& data_root);
 /// run there, and what it has made would be removed, or made anew.
 void require_old_root_in_force(const MigrationFolder&);
 
-/// Throws Error where whole_old_root() is nothing: there is no way back.
-void require_whole_old_root(const MigrationFolder&);
+/// The same as whole_old_root(). Throws Error where that is nothing: there is no way back.
+Dir require_whole_old_root(const MigrationFolder&);
 
 /// Throws Error, too, where the old root lacks what it had when it was carried and what the new root has:
 /// that may be the only copy, and a rollback gives it up.

@@ -107,6 +107,17 @@ TEST_CASE("directories whose attributes are too many bytes to remember are refus
   CHECK_MESSAGE(has(said, "or so large attributes"), said);
 }
 
+TEST_CASE("a user attribute of what cannot have one is left out") {
+  TestFolder folder(filesystem("ext4"));
+  Dir root = Dir::open(folder.path());
+  TarMember link = named("link", TarMember::Type::symlink), file = named("file");
+  link.target = "file";
+  link.xattrs = file.xattrs = {{"user.kept", "value"}};
+  CHECK(unpack(root, with_content(file, "content") + tar_headers(link) + tar_end(), false) == "done");
+  CHECK(root.xattr("file", "user.kept") == "value");
+  CHECK(root.read_link("link") == "file");
+}
+
 TEST_CASE("a symlink at any position of a tar's path leads nowhere outside") {
   TestFolder folder(filesystem("ext4")), other(filesystem("ext4"));
   Dir top = Dir::open(folder.path());

@@ -70,16 +70,23 @@ TEST_CASE("what is not wanted in either root, or was removed with the engine, do
   CHECK(move.host.exists("overlay2"));
 }
 
-TEST_CASE("layers that BuildKit alone knows of do not keep a rollback") {
-  MoveHost move("xfs");
-  const std::string id = "abcdefghijklmnopqrstuvwx9";
-  auto home = driver_entry(DriverKind::overlay2).open(move.host.path("overlay2"), {});
-  home->create(id, std::nullopt, {}).root.write_new("file", "of a build", 0644);
-  home->seal(id);
-  check_done(move.migrate());
-  REQUIRE(fs::exists(move.root + "/overlay2/" + id));
-  check_done(move.run_by_config({"rollback", "--yes"}));
-  CHECK(fs::exists(move.host.path("overlay2/" + id + "/diff/file")));
+TEST_CASE("neither layers that BuildKit alone knows of nor a broken new root keep a rollback") {
+  for (const std::string& lost :
+       {"", "image", "image/overlay2/layerdb", "overlay2", "containers", "volumes"}) {
+    CAPTURE(lost);
+    MoveHost move("xfs");
+    const std::string id = "abcdefghijklmnopqrstuvwx9";
+    auto home = driver_entry(DriverKind::overlay2).open(move.host.path("overlay2"), {});
+    home->create(id, std::nullopt, {}).root.write_new("file", "of a build", 0644);
+    home->seal(id);
+    check_done(move.migrate());
+    REQUIRE(fs::exists(move.root + "/overlay2/" + id));
+    if (!lost.empty()) fs::remove_all(move.root + "/" + lost);
+    check_done(move.run_by_config({"rollback", "--yes"}));
+    CHECK(fs::exists(move.host.path("overlay2/" + id + "/diff/file")));
+    CHECK_FALSE(fs::exists(move.root));
+    CHECK(has_volume(move.host.root()));
+  }
 }
 
 TEST_CASE("a move without the configuration that it has kept is not rolled back") {

@@ -1,5 +1,6 @@
 // What a switch believes of the disk where hands other than drover's were on it.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "drivers/sys/error.hpp"
 #include "migrate/migrate.hpp"
@@ -36,6 +37,21 @@ TEST_CASE("a rollback does not give the new data up where the old data is not wh
     CHECK_THROWS_AS(roll_back(fixture.root(), fixture.folder()), Error);
     fixture.check_new_in_force();
   }
+}
+
+TEST_CASE("records that were made anew are told from those that were put in place") {
+  SwitchFixture fixture({true, false});
+  fixture.forward();
+  Dir kept = fixture.folder().kept(), image = fixture.root().sub("image");
+  CHECK(were_put_in_place(kept, image.sub("vfs")) == true);
+  const std::string number = std::to_string(image.sub("vfs").stat().st_ino);
+  kept.write_atomic(kRecordsInode, number, 0600, ::geteuid(), ::getegid());  // as an earlier drover does
+  CHECK(were_put_in_place(kept, image.sub("vfs")) == true);
+  // The same number, of a folder that was made at another time.
+  kept.write_atomic(kRecordsInode, number + " 1.0", 0600, ::geteuid(), ::getegid());
+  CHECK(were_put_in_place(kept, image.sub("vfs")) == false);
+  kept.unlink(kRecordsInode);
+  CHECK_FALSE(were_put_in_place(kept, image.sub("vfs")));
 }
 
 TEST_CASE("the disk is believed where the journal says that nothing is switched") {
