@@ -24,43 +24,71 @@ class CommitCheck {
     store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
     for (const auto& [chain, layer] : there.layers) {
       if (!before.layers.contains(chain)) continue;
-      require_tar_split(chain, "layer " + short_id(layer.cache_id));
-      require_shows(layer.cache_id, "layer " + short_id(layer.cache_id), true);
+      std::string what = "layer " + short_id(layer.cache_id);
+      require_tar_split(chain, what);
+      auto old_names = names_before(layer.cache_id);
+      // A layer of size 0 may be one that shows nothing.
+      require_shows(layer.cache_id, what, old_names ? !old_names->empty() : layer.size_bytes > 0,
+                    old_names ? &*old_names : nullptr);
     }
-    for (const auto& [name, mount] : there.mounts)
-      if (before.mounts.contains(name))
-        require_shows(mount.mount_id, "the writable layer of " + short_id(name), false);
+    for (const auto& [name, mount] : there.mounts) {
+      if (!before.mounts.contains(name)) continue;
+      auto old_names = names_before(mount.mount_id);
+      // What a container shows changes as it runs.
+      require_shows(mount.mount_id, "the writable layer of " + short_id(name),
+                    old_names ? !old_names->empty() : shows_image(there, mount), nullptr);
+    }
   }
 
  private:
-  static bool in_folders(const Driver& home) {
-    return home.kind() != DriverKind::zfs && home.kind() != DriverKind::devicemapper;
-  }
+  using Names = std::vector<std::string>;
 
   [[noreturn]] void refuse(const std::string& what) const {
     throw Error(ExitCode::proof_failed, what, hint_);
   }
 
-  static std::vector<std::string> names_in(const Driver& home, const LayerId& id) {
-    std::vector<std::string> names;
+  static Names names_in(const Driver& home, const LayerId& id) {
+    Names names;
     for (ViewEntry& entry : View(home, id).root().entries()) names.push_back(std::move(entry.name));
     return names;
   }
 
-  /// What a container shows changes as it runs.
-  void require_shows(const LayerId& id, const std::string& what, bool unchanged) const {
-    if (!in_folders(old_.home) || !in_folders(now_.home)) return;
-    std::vector<std::string> before;
+  /// Nothing where that cannot be told, or not in a short time: the old store's pool or kernel module may be
+  /// gone, and a commit is possible all the same.
+  std::optional<Names> names_before(const LayerId& id) const {
+    if (old_.home.kind() == DriverKind::zfs || old_.home.kind() == DriverKind::devicemapper)
+      return std::nullopt;
     try {
-      if (!old_.home.contains(id)) return;
-      before = names_in(old_.home, id);
+      if (old_.home.contains(id)) return names_in(old_.home, id);
     } catch (const Error& e) {
       if (!is_damage(e)) throw;
-      return;  // it was left behind, or renamed into the new home: there is nothing to be deleted
     }
-    std::vector<std::string> there = names_in(now_.home, id);
-    if (there.empty() && !before.empty()) refuse(what + " is empty in `" + now_.home.place_of(id) + "`");
-    if (unchanged && there != before)
+    return Names{};  // it was left behind, or renamed into the new home: there is nothing to be deleted
+  }
+
+  /// Nothing where the engine is at work on it.
+  std::optional<Names> names_now(const LayerId& id) const {
+    try {
+      return names_in(now_.home, id);
+    } catch (const Error& e) {
+      if (e.code() != ExitCode::in_use) throw;
+      return std::nullopt;
+    }
+  }
+
+  bool shows_image(const store::LayerDb& there, const MountRecord& mount) const {
+    auto image = mount.parent ? there.layers.find(*mount.parent) : there.layers.end();
+    if (image == there.layers.end()) return false;
+    auto names = names_now(image->second.cache_id);
+    return names && !names->empty();
+  }
+
+  void require_shows(const LayerId& id, const std::string& what, bool something, const Names* same) const {
+    if (!something) return;
+    auto there = names_now(id);
+    if (!there) return;
+    if (there->empty()) refuse(what + " is empty in `" + now_.home.place_of(id) + "`");
+    if (same && *there != *same)
       refuse(what + " shows other names in `" + now_.home.place_of(id) + "` than in the old store");
   }
 

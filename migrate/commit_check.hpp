@@ -18,8 +18,9 @@ struct CarriedStore {
 ///
 /// Throws Error (proof_failed) where a layer that both stores have shows nothing in the new one, or, of an
 /// image, other names at its top than in the old one; where its tar-split is another; and where no image has
-/// a tag any more though the old records give it one. Layers that one of them keeps in devices or datasets
-/// are not opened. `hint` as for Error.
+/// a tag any more though the old records give it one. An old store's devices and datasets are not opened: by
+/// its records a layer has content if its size is not 0. Nor is a device that the engine has in use. `hint`
+/// as for Error.
 void require_still_whole(const CarriedStore& old, const CarriedStore& now, const std::string& hint);
 
 }  // namespace drover
