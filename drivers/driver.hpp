@@ -122,6 +122,8 @@ class Driver {
 
   /// Paths in a home that the engine makes besides layers ("l", "mnt/*": whatever is in `mnt`).
   virtual std::vector<std::string_view> furniture() const = 0;
+  /// Files that drover itself keeps in a home while no engine uses it.
+  virtual std::vector<std::string_view> own_files() const { return {}; }
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
   virtual bool contains(const LayerId&) const = 0;

@@ -89,6 +89,7 @@ class Zfs : public Driver {
   std::map<LayerId, std::vector<std::string>> own_settings() const override;
 
   std::vector<std::string_view> furniture() const override { return {"graph", "graph/*"}; }
+  std::vector<std::string_view> own_files() const override { return {ZfsRecord::kFile}; }
   std::vector<LayerId> layers() const override {
     std::lock_guard lock(mutex_);
     std::vector<LayerId> ids;

@@ -14,7 +14,6 @@ namespace drover {
 
 namespace {
 
-constexpr const char* kFile = "datasets.json";
 constexpr std::string_view kWorkPrefix = "drover-";
 constexpr std::size_t kWorkDigits = 8;
 

@@ -20,6 +20,7 @@ struct ZfsRecord {
 
   std::string work_name() const { return parent + "/" + work; }
 
+  static constexpr const char* kFile = "datasets.json";
   /// Nothing if the home, or the file in it, does not exist. Throws Error if it is damaged.
   static std::optional<ZfsRecord> read(const std::string& home);
   void write(const Dir& home) const;

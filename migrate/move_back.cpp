@@ -13,6 +13,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
 #include "migrate/commit_check.hpp"
+#include "migrate/foreign_entries.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/made_since.hpp"
 #include "migrate/old_root.hpp"
@@ -193,9 +194,11 @@ void require_move_committable(const MigrationFolder& folder) {
   if (whole_old_root(folder))
     require_still_whole({old_root->sub(kImage).sub(from_name(folder)), *old_home(folder)},
                         {new_root.sub(kImage).sub(to_name(folder)), *home}, back);
-  if (auto blocker =
-          old_root->try_sub(from_name(folder)) ? old_home(folder)->removal_blocker() : std::nullopt)
-    throw Error(*blocker);
+  if (auto folder_of_home = old_root->try_sub(from_name(folder))) {
+    auto old = old_home(folder);
+    require_no_foreign(*folder_of_home, *old);
+    if (auto blocker = old->removal_blocker()) throw Error(*blocker);
+  }
 }
 
 std::string deleted_by_move_commit(const MigrationFolder& folder) {

@@ -14,6 +14,7 @@
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/foreign_entries.hpp"
 #include "migrate/move_check.hpp"
 #include "migrate/record_damage.hpp"
 #include "migrate/stage_records.hpp"
@@ -334,6 +335,10 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
       found.plan.notes.push_back(std::move(note));
   found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
   note_own_settings(found.plan, found.inventory, *found.source);
+  if (auto foreign = foreign_in_home(dir.sub(name_of(found.from)), *found.source); !foreign.empty())
+    found.plan.notes.push_back(
+        "what no engine has made is not carried, and must be elsewhere before a commit: " +
+        list_of_foreign(foreign));
   if (std::string outside = found.source->outside(); !outside.empty())
     found.plan.notes.push_back("outside of the data root, `drover commit` will delete " + outside);
   return found;

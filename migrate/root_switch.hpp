@@ -39,6 +39,7 @@ class RootSwitch {
 
  private:
   Dir kept_;
+  std::string from_;
   SwitchConfig config_;
 };
 

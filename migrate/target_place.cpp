@@ -1,23 +1,15 @@
 #include "migrate/target_place.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/printable.hpp"
+#include "migrate/foreign_entries.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
 
 namespace drover {
 
 namespace {
-
-// What an engine makes in image/<driver> (moby image/fs.go, layer/filestore.go, distribution/metadata); what
-// is below these is its own.
-constexpr std::string_view kRecordNames[] = {
-    "distribution",     "distribution/*",     "imagedb",     "imagedb/content", "imagedb/content/*",
-    "imagedb/metadata", "imagedb/metadata/*", "layerdb",     "layerdb/mounts",  "layerdb/mounts/*",
-    "layerdb/sha256",   "layerdb/sha256/*",   "layerdb/tmp", "layerdb/tmp/*",   "repositories.json"};
 
 std::string name_of(DriverKind kind) { return std::string(driver_name(kind)); }
 
@@ -40,23 +32,6 @@ void refuse_full(const DataRoot& root, const Dir& dir, DriverKind to, const Home
               "`" +
                   root.path + "/" + name_of(to) + "` and `" + root.path + "/image/" + name_of(to) +
                   "` elsewhere");
-}
-
-/// Adds what is in a folder and not among these paths ("l", "mnt/*").
-template <class Paths>
-void add_foreign(const Dir& dir, const std::string& prefix, const Paths& known,
-                 std::vector<std::string>& foreign) {
-  auto is_known = [&](const std::string& path) {
-    return std::find(std::begin(known), std::end(known), path) != std::end(known);
-  };
-  if (is_known(prefix + "*")) return;
-  for (const DirEntry& entry : dir.list()) {
-    auto below = is_known(prefix + entry.name) ? dir.try_sub(entry.name) : std::nullopt;
-    if (below)
-      add_foreign(*below, prefix + entry.name + "/", known, foreign);
-    else if (!is_known(prefix + entry.name))
-      foreign.push_back("`" + printable(dir.path_of(entry.name)) + "`");
-  }
 }
 
 void require_folder(const Dir& in, const std::string& name) {
@@ -89,15 +64,11 @@ void require_free_target(const DataRoot& root, const Dir& dir, DriverKind to, co
   refuse_full(root, dir, to, settings);
   std::vector<std::string> foreign;
   if (auto home = dir.try_sub(name))
-    add_foreign(*home, "", driver_entry(to).open(home->path(), settings)->furniture(), foreign);
-  if (auto records = image.try_sub(name)) add_foreign(*records, "", kRecordNames, foreign);
+    foreign = foreign_in_empty_home(*home, *driver_entry(to).open(home->path(), settings));
+  if (auto records = image.try_sub(name))
+    for (std::string& path : foreign_in_records(*records)) foreign.push_back(std::move(path));
   if (foreign.empty()) return;
-  std::sort(foreign.begin(), foreign.end());
-  constexpr std::size_t kMost = 5;
-  std::string list;
-  for (std::size_t i = 0; i < foreign.size() && i < kMost; ++i) list += (i ? ", " : "") + foreign[i];
-  if (foreign.size() > kMost) list += " and " + std::to_string(foreign.size() - kMost) + " more";
-  throw Error("there is in the way what no engine with " + name + " has made: " + list,
+  throw Error("there is in the way what no engine with " + name + " has made: " + list_of_foreign(foreign),
               "move it elsewhere: `drover commit` would delete it with the empty store that it is in");
 }
 

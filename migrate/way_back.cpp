@@ -7,6 +7,7 @@
 #include "drivers/sys/error.hpp"
 #include "migrate/commit_check.hpp"
 #include "migrate/config_file.hpp"
+#include "migrate/foreign_entries.hpp"
 #include "migrate/left_behind.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/move_back.hpp"
@@ -155,6 +156,7 @@ void require_committable(const DataRoot& root, const MigrationFolder& folder, bo
     require_records_carried(*kept, *records, now, only_copy);
     require_still_whole({*records, *old}, {now, *home}, only_copy);
   }
+  if (old) require_no_foreign(folder.dir().walk("kept/home"), *old);
   // Once begun it cannot be taken back.
   if (auto blocker = old ? old->removal_blocker() : std::nullopt) throw Error(*blocker);
 }

@@ -1,0 +1,93 @@
+#include "migrate/foreign_entries.hpp"
+
+#include <algorithm>
+
+#include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
+
+namespace drover {
+
+namespace {
+
+// What an engine makes in image/<driver> (moby image/fs.go, layer/filestore.go, distribution/metadata); what
+// is below these is its own.
+constexpr std::string_view kRecordNames[] = {
+    "distribution",     "distribution/*",     "imagedb",     "imagedb/content", "imagedb/content/*",
+    "imagedb/metadata", "imagedb/metadata/*", "layerdb",     "layerdb/mounts",  "layerdb/mounts/*",
+    "layerdb/sha256",   "layerdb/sha256/*",   "layerdb/tmp", "layerdb/tmp/*",   "repositories.json"};
+
+/// A layer's own, or what is left of one: aufs renames it before it removes it (moby aufs.go, Remove).
+bool is_of_layer(std::string_view name) {
+  constexpr std::string_view kRemoved = "-removing";
+  if (name.ends_with(kRemoved)) name.remove_suffix(kRemoved.size());
+  return is_layer_id(name);
+}
+
+/// Looks into those folders only whose paths are known ("l", "mnt/*": whatever is in `mnt`).
+class ForeignSearch {
+ public:
+  ForeignSearch(std::vector<std::string_view> known, bool has_layers)
+      : known_(std::move(known)), has_layers_(has_layers) {}
+
+  std::vector<std::string> run(const Dir& dir) {
+    look_into(dir, "");
+    std::sort(found_.begin(), found_.end());
+    return std::move(found_);
+  }
+
+ private:
+  bool is_known(const std::string& path) const {
+    return std::find(known_.begin(), known_.end(), path) != known_.end();
+  }
+
+  void look_into(const Dir& dir, const std::string& prefix) {
+    if (is_known(prefix + "*")) return;
+    for (const DirEntry& entry : dir.list()) {
+      if (has_layers_ && is_of_layer(entry.name)) continue;
+      auto below = is_known(prefix + entry.name) ? dir.try_sub(entry.name) : std::nullopt;
+      if (below)
+        look_into(*below, prefix + entry.name + "/");
+      else if (!is_known(prefix + entry.name))
+        found_.push_back(dir.path_of(entry.name));
+    }
+  }
+
+  std::vector<std::string_view> known_;
+  bool has_layers_;
+  std::vector<std::string> found_;
+};
+
+}  // namespace
+
+std::vector<std::string> foreign_in_home(const Dir& home, const Driver& driver) {
+  auto known = driver.furniture(), own = driver.own_files();
+  known.insert(known.end(), own.begin(), own.end());
+  return ForeignSearch(std::move(known), true).run(home);
+}
+
+std::vector<std::string> foreign_in_empty_home(const Dir& home, const Driver& driver) {
+  return ForeignSearch(driver.furniture(), false).run(home);
+}
+
+std::vector<std::string> foreign_in_records(const Dir& records) {
+  return ForeignSearch({std::begin(kRecordNames), std::end(kRecordNames)}, false).run(records);
+}
+
+std::string list_of_foreign(const std::vector<std::string>& paths) {
+  constexpr std::size_t kMost = 5;
+  std::string list;
+  for (std::size_t i = 0; i < paths.size() && i < kMost; ++i)
+    list += (i ? ", `" : "`") + printable(paths[i]) + "`";
+  if (paths.size() > kMost) list += " and " + std::to_string(paths.size() - kMost) + " more";
+  return list;
+}
+
+void require_no_foreign(const Dir& home, const Driver& driver) {
+  auto foreign = foreign_in_home(home, driver);
+  if (foreign.empty()) return;
+  throw Error("no engine has made this, so it was not carried, and it would be deleted with the old data: " +
+                  list_of_foreign(foreign),
+              "move it elsewhere, or delete it yourself, then: drover commit");
+}
+
+}  // namespace drover

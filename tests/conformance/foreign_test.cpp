@@ -1,0 +1,74 @@
+// What somebody has put into a driver's home: it is named, and no commit deletes it.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+
+#include "drivers/clone_tree.hpp"
+#include "migrate/foreign_entries.hpp"
+#include "tests/conformance/move_host.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A copy of a layer, as admins make one before they try something.
+std::string add_copy(const std::string& home, const LayerId& id) {
+  Dir dir = Dir::open(home);
+  dir.make_dir(id + ".bak", 0710);
+  clone_tree(dir.sub(id), dir.sub(id + ".bak"), false);
+  return dir.path_of(id + ".bak");
+}
+
+LayerId writable_of(const SampleHost& host) { return host.inventory().mounts.begin()->second.mount_id; }
+
+}  // namespace
+
+TEST_CASE("what an engine makes in a home is not foreign, and what somebody made there is") {
+  for (const Case& one : cases()) {
+    CAPTURE(one.name());
+    TestHome home(one.driver, one.filesystem);
+    home->make_home();
+    LayerId id(64, 'a');
+    home->create(id, std::nullopt, {});
+    home->seal(id);
+    Dir dir = Dir::open(home.path());
+    CHECK(foreign_in_home(dir, *home).empty());
+    dir.write_new("a note", "", 0644);
+    CHECK(foreign_in_home(dir, *home) == std::vector<std::string>{dir.path_of("a note")});
+    dir.unlink("a note");
+  }
+}
+
+TEST_CASE("a commit does not delete what nobody has carried") {
+  SampleHost host(filesystem("ext4"));
+  std::string copy = add_copy(host.path("overlay2"), writable_of(host));
+  Run plan = host.run({"migrate", "--to", "vfs", "--dry-run"});
+  CHECK_MESSAGE(has(plan.out, "must be elsewhere before a commit: `" + copy + "`"), plan.out);
+  check_done(host.run({"migrate", "--to", "vfs", "--yes"}));
+  std::string kept = host.migration() + "/kept/home/" + fs::path(copy).filename().string();
+  Run refused = host.run({"commit", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "would be deleted with the old data: `" + kept + "`"), refused.err);
+  CHECK(host.state() == MigrationState::switched);
+  CHECK(fs::exists(kept + "/diff"));
+  fs::rename(kept, host.path("moved elsewhere"));
+  check_done(host.run({"commit", "--yes"}));
+  CHECK(fs::exists(host.path("moved elsewhere/diff")));
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("nor does one of a moved data root") {
+  MoveHost move("xfs");
+  std::string copy = add_copy(move.host.path("overlay2"), writable_of(move.host));
+  check_done(move.migrate());
+  Run refused = move.run_by_config({"commit", "--yes"});
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(has(message_of(refused), "would be deleted with the old data: `" + copy + "`"), refused.err);
+  CHECK(fs::exists(copy + "/diff"));
+  fs::remove_all(copy);
+  check_done(move.run_by_config({"commit", "--yes"}));
+  CHECK_FALSE(move.host.exists("overlay2"));
+}
