@@ -115,6 +115,14 @@ JournalContent Journal::read(const Dir& folder) {
   return content;
 }
 
+void Journal::reserve() {
+  constexpr off_t kRoom = 64 << 10;  // some hundred lines
+  struct stat now;
+  if (::fstat(fd_.get(), &now) != 0) throw_errno("cannot look at the migration's journal");
+  if (disk::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, now.st_size, kRoom) != 0 && errno != EOPNOTSUPP)
+    throw_errno("cannot take room for the migration's journal");
+}
+
 void Journal::layers_finished(const std::vector<FinishedLayer>& layers) {
   std::string lines;
   for (const FinishedLayer& layer : layers) lines += line_of("layer", "id", layer.id, layer.damaged_before);

@@ -45,6 +45,10 @@ class Journal {
   /// Reads it. Throws Error if a line that is complete makes no sense.
   static JournalContent read(const Dir& folder);
 
+  /// Takes room on the disk for the lines of a switch and of a way back, so that neither ends half-way where
+  /// the disk is full by then. Throws SystemError if there is none; a filesystem that cannot reserve any goes
+  /// without.
+  void reserve();
   /// May be called by several threads. Returns once the line is durable.
   void layers_finished(const std::vector<FinishedLayer>&);
   /// These are about to be removed: what was said of them before holds no more.

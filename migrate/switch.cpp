@@ -71,6 +71,7 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 void Switch::prepare() {
   config_.keep();
   kept_.write_atomic(kRecordsInode, identity_of(folder_.dir().sub(kImage)), 0600);
+  folder_.journal().reserve();
   folder_.dir().sync();
 }
 

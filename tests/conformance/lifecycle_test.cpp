@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 
 #include "drivers/clone_tree.hpp"
@@ -20,6 +21,8 @@
 
 using namespace drover;
 using namespace drover::test;
+
+namespace fs = std::filesystem;
 
 namespace {
 
