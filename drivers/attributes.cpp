@@ -18,6 +18,19 @@ namespace {
   throw_errno(std::string("cannot ") + verb + " `" + dir.path_of(name) + "`");
 }
 
+/// Where the filesystem, not its fill, is why an attribute cannot be set; empty: it is not.
+std::string way_out_of_xattr(int number, std::size_t bytes) {
+  constexpr std::size_t kLarge = 1000;  // ext4 has one block, with blocks of 1 KiB too, for all of a file's
+  if (number == EOPNOTSUPP)
+    return "this filesystem takes no such attributes (ACLs on zfs: zfs set acltype=posixacl POOL/NAME): have "
+           "it take them, or choose another";
+  if (number == E2BIG || number == ERANGE || (number == ENOSPC && bytes > kLarge))
+    return "attributes of this size (" + std::to_string(bytes) +
+           " bytes) may be more than this filesystem holds (ext4: one block a file): choose xfs or btrfs; "
+           "if it is full, free some space there";
+  return "";
+}
+
 void set_xattrs(const Dir& to, std::string_view name, const std::vector<Xattr>& wanted, bool fresh) {
   if (!fresh)
     for (const auto& [attribute, value] : to.xattrs(name))
@@ -25,7 +38,13 @@ void set_xattrs(const Dir& to, std::string_view name, const std::vector<Xattr>& 
           std::none_of(wanted.begin(), wanted.end(),
                        [&name_of = attribute](const Xattr& w) { return w.first == name_of; }))
         to.remove_xattr(name, attribute.c_str());
-  for (const auto& [attribute, value] : wanted) to.set_xattr(name, attribute, value);
+  for (const auto& [attribute, value] : wanted) try {
+      to.set_xattr(name, attribute, value);
+    } catch (const SystemError& e) {
+      if (std::string hint = way_out_of_xattr(e.number(), value.size()); !hint.empty())
+        throw SystemError("cannot set " + attribute + " on `" + to.path_of(name) + "`", e.number(), hint);
+      throw;
+    }
 }
 
 }  // namespace
@@ -37,27 +56,27 @@ bool is_filesystem_property(std::string_view attribute) {
 }
 
 std::vector<Xattr> content_xattrs(const Dir& dir, std::string_view name, Marks from, Marks to,
-                                  bool* left_out) {
+                                  bool* other_spelling) {
   std::vector<Xattr> all = dir.xattrs(name), kept;
   for (Xattr& x : all) {
-    bool ours = is_bookkeeping_xattr(from, x.first), theirs = is_bookkeeping_xattr(to, x.first);
-    if (left_out && (ours || theirs)) *left_out = true;
-    if (ours) {
-      if (x.first == "trusted.overlay.redirect" || x.first == "trusted.overlay.metacopy")
-        throw Error("`" + dir.path_of(name) + "` carries " + x.first + ": its content lies in another layer",
-                    "this store was written with overlay's redirect_dir or metacopy switched on, which "
-                    "drover does not "
-                    "resolve; commit the container to an image and remove it, then migrate again");
-      continue;
-    }
     if (is_filesystem_property(x.first)) continue;
-    if (theirs) {
-      log_warning("`" + dir.path_of(name) + "`: attribute " + x.first +
+    auto shown = shown_xattr(from, x.first);
+    if (!shown && (x.first == "trusted.overlay.redirect" || x.first == "trusted.overlay.metacopy"))
+      throw Error("`" + dir.path_of(name) + "` carries " + x.first + ": its content lies in another layer",
+                  "this store was written with overlay's redirect_dir or metacopy switched on, which "
+                  "drover does not "
+                  "resolve; commit the container to an image and remove it, then migrate again");
+    auto stored = shown ? stored_xattr(to, *shown) : std::nullopt;
+    if (other_spelling && stored != x.first) *other_spelling = true;
+    if (!shown) continue;
+    if (!stored) {
+      log_warning("`" + dir.path_of(name) + "`: attribute " + *shown +
                   " is left out, the target driver would take it for its own");
       continue;
     }
-    kept.push_back(std::move(x));
+    kept.emplace_back(std::move(*stored), std::move(x.second));
   }
+  std::sort(kept.begin(), kept.end());
   return kept;
 }
 

@@ -38,10 +38,10 @@ void EntryPlacer::place(const Dir& from, std::string_view name, const struct sta
   check_interrupted();
   check_holdable(from, name, st);
   if (st.st_nlink > 1 && link_to_placed(st, to, folder, name)) return;
-  bool carries_marks = false;
-  std::vector<Xattr> xattrs = content_xattrs(from, name, from_, to_, &carries_marks);
+  bool other_spelling = false;
+  std::vector<Xattr> xattrs = content_xattrs(from, name, from_, to_, &other_spelling);
   // An inode that carries a driver's own marks would take them along.
-  if (!may_link_ || carries_marks || !try_link(from, name, st, to)) {
+  if (!may_link_ || other_spelling || !try_link(from, name, st, to)) {
     create(from, name, st, to);
     set_attributes(to, name, st, xattrs, true);
   }

@@ -13,6 +13,7 @@ constexpr std::string_view kOpaqueFile = ".wh..wh..opq";
 constexpr std::string_view kFuseOpaqueDevice = ".wh..opq";
 constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
 constexpr const char* kWhiteoutXattr = "trusted.overlay.whiteout";
+constexpr std::string_view kOverlayXattrs = "trusted.overlay.", kEscapedXattrs = "trusted.overlay.overlay.";
 // fuse-overlayfs looks for ".wh." + name beside each name, and a name has at most 255 bytes.
 constexpr std::size_t kLongestHideableName = 251;
 // AUFS_MAX_NAMELEN: room for two prefixes and the suffix of a temporary name.
@@ -36,6 +37,12 @@ bool is_mark_file(Marks marks, const Dir& dir, const DirEntry& entry) {
 bool has_mark_file(Marks marks, const Dir& dir, const std::string& name) {
   auto st = dir.try_stat(name);
   return st && (marks != Marks::aufs || S_ISREG(st->st_mode));
+}
+
+bool is_bookkeeping(Marks marks, std::string_view attribute) {
+  if (kernel_style(marks) && attribute.starts_with(kOverlayXattrs)) return true;
+  return marks == Marks::fuse_overlayfs &&
+         (attribute.starts_with("user.overlay.") || attribute.starts_with("user.fuseoverlayfs."));
 }
 
 /// As the kernel makes them (WH_MASK).
@@ -117,10 +124,18 @@ bool can_hold_name(Marks marks, std::string_view name) {
 
 bool can_hold_null_device(Marks marks) { return !kernel_style(marks); }
 
-bool is_bookkeeping_xattr(Marks marks, std::string_view attribute) {
-  if (kernel_style(marks) && attribute.starts_with("trusted.overlay.")) return true;
-  return marks == Marks::fuse_overlayfs &&
-         (attribute.starts_with("user.overlay.") || attribute.starts_with("user.fuseoverlayfs."));
+std::optional<std::string> shown_xattr(Marks marks, std::string_view stored) {
+  if (marks == Marks::overlay && stored.starts_with(kEscapedXattrs))
+    return std::string(kOverlayXattrs).append(stored.substr(kEscapedXattrs.size()));
+  if (is_bookkeeping(marks, stored)) return std::nullopt;
+  return std::string(stored);
+}
+
+std::optional<std::string> stored_xattr(Marks marks, std::string_view shown) {
+  if (marks == Marks::overlay && shown.starts_with(kOverlayXattrs))
+    return std::string(kEscapedXattrs).append(shown.substr(kOverlayXattrs.size()));
+  if (is_bookkeeping(marks, shown)) return std::nullopt;
+  return std::string(shown);
 }
 
 }  // namespace drover

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +57,11 @@ std::vector<std::string> present_and_hidden(Marks, const Dir&);
 bool can_hold_name(Marks, std::string_view name);
 bool can_hold_null_device(Marks);
 
-/// Attributes that are a driver's own book-keeping, not content.
-bool is_bookkeeping_xattr(Marks, std::string_view attribute);
+/// Under which name a layer's attribute is content; nothing for a driver's own book-keeping. Overlay stores
+/// content whose name is like its own with one more "overlay.": trusted.overlay.overlay.opaque shows as
+/// trusted.overlay.opaque (kernel 6.7, Documentation/filesystems/overlayfs.rst, "Nesting overlayfs mounts").
+std::optional<std::string> shown_xattr(Marks, std::string_view stored);
+/// How content of this name is stored; nothing if it would be taken for book-keeping.
+std::optional<std::string> stored_xattr(Marks, std::string_view shown);
 
 }  // namespace drover

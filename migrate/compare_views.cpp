@@ -69,7 +69,7 @@ class Comparison : public PairVisitor {
     else if (S_ISLNK(a.st.st_mode) &&
              a.holder().read_link(a.entry.name) != b.holder().read_link(b.entry.name))
       differ(path, "the symlink's target differs");
-    else if (xattrs(a) != xattrs(b))
+    else if (xattrs(a, source_.marks) != xattrs(b, target_.marks))
       differ(path, "extended attributes differ");
     else if (S_ISREG(a.st.st_mode) && content_wanted(a, b) && !content_alike(a, b))
       differ(path, "content differs");
@@ -100,7 +100,7 @@ class Comparison : public PairVisitor {
     struct stat st_a = a.top().stat(), st_b = b.top().stat();
     if (!same_attributes(st_a, st_b))
       differ("/", attribute_difference(st_a, st_b));
-    else if (own_xattrs(a.top(), "") != own_xattrs(b.top(), ""))
+    else if (own_xattrs(a.top(), "", source_.marks) != own_xattrs(b.top(), "", target_.marks))
       differ("/", "extended attributes differ");
   }
 
@@ -119,15 +119,20 @@ class Comparison : public PairVisitor {
       result.first.push_back("`" + printable(shortened_path(path)) + "`: " + what);
   }
 
-  std::vector<Xattr> own_xattrs(const Dir& dir, std::string_view name) const {
-    std::vector<Xattr> all = dir.xattrs(name);
-    std::erase_if(all, [&](const Xattr& x) {
-      return is_bookkeeping_xattr(source_.marks, x.first) || is_bookkeeping_xattr(target_.marks, x.first) ||
-             is_filesystem_property(x.first);
-    });
-    return all;
+  /// What is content, but for what one of the two drivers cannot store.
+  std::vector<Xattr> own_xattrs(const Dir& dir, std::string_view name, Marks marks) const {
+    std::vector<Xattr> shown;
+    for (Xattr& x : dir.xattrs(name)) {
+      auto as = is_filesystem_property(x.first) ? std::nullopt : shown_xattr(marks, x.first);
+      if (as && stored_xattr(source_.marks, *as) && stored_xattr(target_.marks, *as))
+        shown.emplace_back(std::move(*as), std::move(x.second));
+    }
+    std::sort(shown.begin(), shown.end());
+    return shown;
   }
-  std::vector<Xattr> xattrs(const PairEntry& e) const { return own_xattrs(e.holder(), e.entry.name); }
+  std::vector<Xattr> xattrs(const PairEntry& e, Marks marks) const {
+    return own_xattrs(e.holder(), e.entry.name, marks);
+  }
 
   bool content_wanted(const PairEntry& a, const PairEntry& b) const {
     if (!content_ || (a.st.st_dev == b.st.st_dev && a.st.st_ino == b.st.st_ino)) return false;

@@ -53,21 +53,22 @@ void MarkScan::object(const Dir& dir, std::string_view name, const std::string& 
 
 void MarkScan::look_at_attributes(const Dir& dir, std::string_view name, bool directory) {
   for (const auto& [attribute, value] : dir.xattrs(name)) {
-    bool ours = is_bookkeeping_xattr(from_, attribute), theirs = is_bookkeeping_xattr(to_, attribute);
-    if (ours && directory && is_opaque_xattr(attribute) && value == "y") continue;
-    if (ours && shows_elsewhere(attribute))
+    auto before = shown_xattr(from_, attribute), after = shown_xattr(to_, attribute);
+    std::string has = "has the attribute " + attribute + ", which ";
+    if (!before && directory && is_opaque_xattr(attribute) && value == "y") continue;
+    if (!before && shows_elsewhere(attribute))
       object(dir, name,
              "has the attribute " + attribute +
                  " (of overlay's redirect_dir or metacopy), by which a part of it is elsewhere",
              "save the container outside of the data root (docker commit, then docker save -o FILE: an image "
              "that stays inside does not come back) and remove it");
-    else if (theirs && !ours)
+    else if (before && !after)
+      object(dir, name, has + reader_of(to_) + " would take for its own");
+    else if (!before && after && !going_back_)
+      object(dir, name, has + reader_of(from_) + " hides and " + reader_of(to_) + " shows");
+    else if (before && after && *before != *after)
       object(dir, name,
-             "has the attribute " + attribute + ", which " + reader_of(to_) + " would take for its own");
-    else if (ours && !theirs && !going_back_)
-      object(dir, name,
-             "has the attribute " + attribute + ", which " + reader_of(from_) + " hides and " +
-                 reader_of(to_) + " shows");
+             has + reader_of(from_) + " shows as " + *before + " and " + reader_of(to_) + " as " + *after);
   }
 }
 

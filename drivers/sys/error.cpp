@@ -43,7 +43,10 @@ std::string way_out_of(int number) {
 }  // namespace
 
 SystemError::SystemError(const std::string& what, int number)
-    : Error(ExitCode::failed, what + ": " + errno_text(number), way_out_of(number)), number_(number) {}
+    : SystemError(what, number, way_out_of(number)) {}
+
+SystemError::SystemError(const std::string& what, int number, const std::string& hint)
+    : Error(ExitCode::failed, what + ": " + errno_text(number), hint), number_(number) {}
 
 bool is_damage(const Error& e) {
   if (e.code() == ExitCode::interrupted || e.code() == ExitCode::in_use || e.code() == ExitCode::not_usable)

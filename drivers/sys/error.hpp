@@ -37,6 +37,8 @@ class Error : public std::runtime_error {
 class SystemError : public Error {
  public:
   SystemError(const std::string& what, int number);
+  /// With a hint of its own.
+  SystemError(const std::string& what, int number, const std::string& hint);
   int number() const noexcept { return number_; }
 
  private:

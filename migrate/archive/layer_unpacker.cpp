@@ -53,11 +53,12 @@ std::vector<Xattr> LayerUnpacker::xattrs_of(const TarMember& member, const std::
     if (!has_users && xattr.first.starts_with("user."))
       log_warning("`" + printable(path) + "`: attribute " + printable(xattr.first) +
                   " is left out, this is neither file nor directory");
-    else if (!is_bookkeeping_xattr(kMarks, xattr.first) && !is_filesystem_property(xattr.first))
-      kept.push_back(xattr);
+    else if (auto stored =
+                 is_filesystem_property(xattr.first) ? std::nullopt : stored_xattr(kMarks, xattr.first))
+      kept.emplace_back(std::move(*stored), xattr.second);
     else
       log_warning("`" + printable(path) + "`: attribute " + printable(xattr.first) +
-                  " is left out, overlay would take it for its own");
+                  " is left out, it is the filesystem's own");
   }
   return kept;
 }

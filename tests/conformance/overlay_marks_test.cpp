@@ -80,16 +80,53 @@ TEST_CASE("content that lies in another layer is refused, with what to do") {
   }
 }
 
-TEST_CASE("an attribute that the target would take for its own is left out") {
+TEST_CASE("an attribute that the target would take for its own is left out, or stored as what it is") {
+  for (Marks marks : {Marks::overlay, Marks::fuse_overlayfs}) {
+    Layers layers;
+    layers.base.make_path("folder", 0755).write_new("file", "x", 0644);
+    layers.base.write_new("marked", "x", 0644);
+    for (const char* name : {"folder", "marked"}) {
+      layers.base.set_xattr(name, "trusted.overlay.opaque", "y");
+      layers.base.set_xattr(name, "user.note", "kept");
+    }
+    DeltaWriter writer(layers.top, Marks::none, marks, true);
+    read_views(plain_view(layers.base), nullptr, {}, writer);
+    std::vector<Xattr> kept{{"user.note", "kept"}};
+    if (marks == Marks::overlay) kept.insert(kept.begin(), {"trusted.overlay.overlay.opaque", "y"});
+    for (const char* name : {"folder", "marked"}) {
+      CHECK(layers.top.xattrs(name) == kept);
+      CHECK(layers.top.stat(name).st_ino != layers.base.stat(name).st_ino);
+    }
+    CHECK(layers.top.sub("folder").stat("file").st_ino == layers.base.sub("folder").stat("file").st_ino);
+    CHECK(differences(plain_view(layers.base), Marks::none, layers.view(marks), marks) == "");
+  }
+}
+
+TEST_CASE("content that is called as overlay's own attributes comes out of a layer as the kernel shows it") {
   Layers layers;
-  layers.base.make_path("folder", 0755).write_new("file", "x", 0644);
-  layers.base.set_xattr("folder", "trusted.overlay.opaque", "y");
-  layers.base.set_xattr("folder", "user.note", "kept");
-  DeltaWriter writer(layers.top, Marks::none, Marks::overlay, true);
-  read_views(plain_view(layers.base), nullptr, {}, writer);
-  CHECK(layers.top.xattrs("folder") == std::vector<Xattr>{{"user.note", "kept"}});
-  CHECK(layers.top.stat("folder").st_ino != layers.base.stat("folder").st_ino);
-  CHECK(layers.top.sub("folder").stat("file").st_ino == layers.base.sub("folder").stat("file").st_ino);
+  layers.top.make_path("folder", 0755).set_xattr("", "trusted.overlay.overlay.opaque", "y");
+  layers.top.set_xattr("folder", "trusted.overlay.origin", "handle");
+  Dir tree = layers.as_tree(Marks::overlay);
+  CHECK(tree.xattrs("folder") == std::vector<Xattr>{{"trusted.overlay.opaque", "y"}});
+  CHECK(differences(layers.view(Marks::overlay), Marks::overlay, plain_view(tree), Marks::none) == "");
+  CHECK(opacity(Marks::overlay, layers.top.sub("folder")) == Opacity::transparent);
+
+  for (const Case& one : cases()) {
+    if (one.driver.kind != DriverKind::overlay2) continue;
+    CAPTURE(one.name());
+    TestHome home(one.driver, one.filesystem);
+    LayerId id(64, 'a');
+    {
+      OpenLayer layer = home->create(id, std::nullopt, {});
+      layer.root.make_path("folder", 0755).set_xattr("", "trusted.overlay.overlay.note", "nested");
+    }
+    home->seal(id);
+    auto seen = one.driver.mount(home.path(), *home, id);
+    if (auto note = seen->root().xattr("folder", "trusted.overlay.note"))
+      CHECK(*note == "nested");
+    else
+      MESSAGE("SKIP: this kernel's overlay has no such attributes: it is older than 6.7");
+  }
 }
 
 TEST_CASE("an inode that carries marks is not shared with a driver that would show them") {

@@ -74,17 +74,29 @@ TEST_CASE("what each driver can hold") {
 }
 
 TEST_CASE("a driver's own attributes are told from content") {
-  CHECK(is_bookkeeping_xattr(Marks::overlay, "trusted.overlay.opaque"));
-  CHECK_FALSE(is_bookkeeping_xattr(Marks::overlay, "user.fuseoverlayfs.opaque"));
-  CHECK(is_bookkeeping_xattr(Marks::fuse_overlayfs, "trusted.overlay.origin"));
-  CHECK(is_bookkeeping_xattr(Marks::fuse_overlayfs, "user.fuseoverlayfs.opaque"));
-  for (Marks marks : {Marks::none, Marks::aufs, Marks::overlay, Marks::fuse_overlayfs}) {
-    CHECK_FALSE(is_bookkeeping_xattr(marks, "user.note"));
-    CHECK_FALSE(is_bookkeeping_xattr(marks, "trusted.overlayx"));
-    CHECK_FALSE(is_bookkeeping_xattr(marks, "security.capability"));
-  }
-  CHECK_FALSE(is_bookkeeping_xattr(Marks::none, "trusted.overlay.opaque"));
-  CHECK_FALSE(is_bookkeeping_xattr(Marks::aufs, "trusted.overlay.opaque"));
+  CHECK_FALSE(shown_xattr(Marks::overlay, "trusted.overlay.opaque"));
+  CHECK(shown_xattr(Marks::overlay, "user.fuseoverlayfs.opaque"));
+  CHECK_FALSE(shown_xattr(Marks::fuse_overlayfs, "trusted.overlay.origin"));
+  CHECK_FALSE(shown_xattr(Marks::fuse_overlayfs, "user.fuseoverlayfs.opaque"));
+  for (Marks marks : {Marks::none, Marks::aufs, Marks::overlay, Marks::fuse_overlayfs})
+    for (const char* plain : {"user.note", "trusted.overlayx", "security.capability"}) {
+      CHECK(shown_xattr(marks, plain) == plain);
+      CHECK(stored_xattr(marks, plain) == plain);
+    }
+  CHECK(shown_xattr(Marks::none, "trusted.overlay.opaque") == "trusted.overlay.opaque");
+  CHECK(shown_xattr(Marks::aufs, "trusted.overlay.opaque") == "trusted.overlay.opaque");
+}
+
+TEST_CASE("content that is called as overlay's own attributes is stored with one more `overlay.`") {
+  CHECK(shown_xattr(Marks::overlay, "trusted.overlay.overlay.opaque") == "trusted.overlay.opaque");
+  CHECK(stored_xattr(Marks::overlay, "trusted.overlay.opaque") == "trusted.overlay.overlay.opaque");
+  // Of an overlay in an overlay in an overlay.
+  CHECK(shown_xattr(Marks::overlay, "trusted.overlay.overlay.overlay.x") == "trusted.overlay.overlay.x");
+  CHECK(stored_xattr(Marks::overlay, "trusted.overlay.overlay.x") == "trusted.overlay.overlay.overlay.x");
+  // fuse-overlayfs knows no such spelling: it hides whatever begins so.
+  CHECK_FALSE(shown_xattr(Marks::fuse_overlayfs, "trusted.overlay.overlay.opaque"));
+  CHECK_FALSE(stored_xattr(Marks::fuse_overlayfs, "trusted.overlay.opaque"));
+  CHECK(stored_xattr(Marks::none, "trusted.overlay.opaque") == "trusted.overlay.opaque");
 }
 
 TEST_CASE("fuse-overlayfs reads the attributes that it writes without root") {
