@@ -91,6 +91,10 @@ std::string unhex(std::string_view text) {
   return bytes;
 }
 
+bool is_zero(const char* block) {
+  return std::all_of(block, block + kTarBlock, [](char c) { return c == '\0'; });
+}
+
 void check_sum(const char* block) {
   std::uint64_t stated = number(block, 148, 8, "checksum");
   std::uint64_t plain = 0;
@@ -106,10 +110,11 @@ void check_sum(const char* block) {
 
 TarMember::Type type_of(char flag, std::string_view name) {
   switch (flag) {
-    case '\0':
+    case '\0':  // of tars older than the flag for directories; an engine makes a file of '0' and `name/`
+      return name.ends_with('/') ? TarMember::Type::directory : TarMember::Type::regular;
     case '7':
     case '0':
-      return name.ends_with('/') ? TarMember::Type::directory : TarMember::Type::regular;
+      return TarMember::Type::regular;
     case '1':
       return TarMember::Type::hard_link;
     case '2':
@@ -194,23 +199,41 @@ void TarReader::parse_header(const char* block, TarMember& member) const {
                             static_cast<unsigned>(number(block, 337, 8, "device")));
 }
 
-void TarReader::apply_pax(std::string_view records, TarMember& member) const {
-  constexpr std::string_view kXattr = "SCHILY.xattr.", kOwn = "DROVER.", kHexXattr = "DROVER.xattr.";
-  while (!records.empty()) {
-    std::size_t blank = records.find(' ');
+TarReader::PaxRecords TarReader::parse_pax(std::string_view text) {
+  PaxRecords records;
+  while (!text.empty()) {
+    std::size_t blank = text.find(' ');
     if (blank == std::string_view::npos || blank > 20) damaged("a pax record has no length");
-    auto length = decimal<std::uint64_t>(records.substr(0, blank), "length");
-    if (length > records.size() || length < blank + 3 || records[length - 1] != '\n')
+    auto length = decimal<std::uint64_t>(text.substr(0, blank), "length");
+    if (length > text.size() || length < blank + 3 || text[length - 1] != '\n')
       damaged("a pax record has a wrong length");
-    std::string_view record = records.substr(blank + 1, length - blank - 2);
-    records.remove_prefix(length);
+    std::string_view record = text.substr(blank + 1, length - blank - 2);
+    text.remove_prefix(length);
     std::size_t equals = record.find('=');
     if (equals == std::string_view::npos) damaged("a pax record has no value");
-    std::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
-    if (key == "path")
-      member.name = std::string(value);
+    records.insert_or_assign(std::string(record.substr(0, equals)), record.substr(equals + 1));
+  }
+  return records;
+}
+
+void TarReader::apply_pax(const PaxRecords& records, TarMember& member) {
+  constexpr std::string_view kXattr = "SCHILY.xattr.", kOwn = "DROVER.", kHexXattr = "DROVER.xattr.";
+  for (const auto& [name, value] : records) {
+    std::string_view key = name;
+    if (key.starts_with(kXattr))
+      member.xattrs.emplace_back(key.substr(kXattr.size()), value);
+    else if (key.starts_with(kHexXattr))
+      member.xattrs.emplace_back(unhex(key.substr(kHexXattr.size())), value);
+    else if (key.starts_with(kOwn))
+      member.drover.insert_or_assign(std::string(key.substr(kOwn.size())), value);
+    else if (key.starts_with("GNU.sparse."))
+      throw Error("`" + printable(member.name) + "` is a sparse member, which no layer has");
+    else if (value.empty())
+      continue;  // what the header says stays
+    else if (key == "path")
+      member.name = value;
     else if (key == "linkpath")
-      member.target = std::string(value);
+      member.target = value;
     else if (key == "size")
       member.size = decimal<std::uint64_t>(value, "size");
     else if (key == "uid")
@@ -219,15 +242,13 @@ void TarReader::apply_pax(std::string_view records, TarMember& member) const {
       member.gid = decimal<std::uint32_t>(value, "group");
     else if (key == "mtime")
       member.mtime = parse_time(value);
-    else if (key.starts_with("GNU.sparse."))
-      throw Error("`" + printable(member.name) + "` is a sparse member, which no layer has");
-    else if (key.starts_with(kXattr))
-      member.xattrs.emplace_back(key.substr(kXattr.size()), value);
-    else if (key.starts_with(kHexXattr))
-      member.xattrs.emplace_back(unhex(key.substr(kHexXattr.size())), value);
-    else if (key.starts_with(kOwn))
-      member.drover.insert_or_assign(std::string(key.substr(kOwn.size())), value);
   }
+}
+
+/// The end is two blocks of zeros, or that of the source.
+void TarReader::require_end() {
+  char block[kTarBlock];
+  if (read_block(block) && !is_zero(block)) damaged("there is more behind a block of zeros");
 }
 
 bool TarReader::next(TarMember& member) {
@@ -235,13 +256,14 @@ bool TarReader::next(TarMember& member) {
   finish_member();
   check_interrupted();
   char block[kTarBlock];
-  std::string pax, long_name, long_target;
+  PaxRecords pax;
+  std::string long_name, long_target;
   bool after_header = false;
   for (;;) {
     bool found = read_block(block);
-    bool zero = found && std::all_of(block, block + kTarBlock, [](char c) { return c == '\0'; });
-    if (!found || zero) {
+    if (!found || is_zero(block)) {
       if (after_header) damaged("it ends behind a header");
+      if (found) require_end();
       ended_ = true;
       return false;
     }
@@ -249,23 +271,30 @@ bool TarReader::next(TarMember& member) {
     std::uint64_t size = number(block, 124, 12, "size");
     char flag = block[156];
     after_header = true;
-    if (flag == 'x')
-      pax += read_special(size);
-    else if (flag == 'g')
-      read_special(size);  // the engine passes over it, too
-    else if (flag == 'L')
+    // As in Go's archive/tar, which is what an engine reads a layer with: the last one counts.
+    if (flag == 'x') {
+      pax = parse_pax(read_special(size));
+    } else if (flag == 'g') {
+      read_special(size);  // a member of its own there, which engines pass over, with what came before it
+      after_header = false;
+      pax.clear();
+      long_name.clear();
+      long_target.clear();
+    } else if (flag == 'L') {
       long_name = read_special(size);
-    else if (flag == 'K')
+    } else if (flag == 'K') {
       long_target = read_special(size);
-    else
+    } else {
       break;
-    if (pax.size() > kMostSpecial) damaged("its pax headers have no end");
+    }
   }
   member = TarMember();
   parse_header(block, member);
-  if (!long_name.empty()) member.name = long_name.substr(0, long_name.find('\0'));
-  if (!long_target.empty()) member.target = long_target.substr(0, long_target.find('\0'));
   apply_pax(pax, member);
+  long_name.resize(std::min(long_name.find('\0'), long_name.size()));
+  long_target.resize(std::min(long_target.find('\0'), long_target.size()));
+  if (!long_name.empty()) member.name = std::move(long_name);
+  if (!long_target.empty()) member.target = std::move(long_target);
   for (const std::string* name : {&member.name, &member.target})
     if (name->size() > kLongestTarPath)
       damaged("`" + printable(shortened_path(*name)) + "` has " + std::to_string(name->size()) + " bytes");

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,9 @@ class TarObserver {
   virtual void content(std::string_view bytes) = 0;
 };
 
-/// Reads a tar member by member in bounded memory. Nothing in it is trusted: throws Error that says what is
-/// wrong with it. Sparse members are refused, since no layer of an engine has any.
+/// Reads a tar member by member in bounded memory, as an engine does (Go's archive/tar). Nothing in it is
+/// trusted: throws Error that says what is wrong with it. Sparse members are refused, since no layer of an
+/// engine has any.
 class TarReader {
  public:
   /// Both must outlive this.
@@ -41,7 +43,10 @@ class TarReader {
   void finish_member();
   std::string read_special(std::uint64_t size);
   void parse_header(const char* block, TarMember&) const;
-  void apply_pax(std::string_view records, TarMember&) const;
+  using PaxRecords = std::map<std::string, std::string>;
+  static PaxRecords parse_pax(std::string_view text);
+  static void apply_pax(const PaxRecords&, TarMember&);
+  void require_end();
 
   ByteSource& source_;
   TarObserver* observer_;
