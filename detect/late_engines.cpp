@@ -1,10 +1,9 @@
 #include "detect/late_engines.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -25,7 +25,7 @@ namespace drover {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLook{100};  ///< how often it is asked what an engine has opened
+constexpr std::chrono::milliseconds kLook{100};  ///< how often it is asked what an engine does
 
 using FileId = std::pair<dev_t, ino_t>;
 
@@ -51,7 +51,9 @@ std::set<FileId> open_lock_files(const std::string& pid) {
 
 struct LateEngine {
   std::string pid;
-  Fd process;  ///< readable once it has ended
+  Dir process;  ///< its folder in /proc
+  /// One that has ended, though nobody has asked for its exit code, runs nothing.
+  bool has_ended() const { return ::faccessat(process.fd(), "exe", F_OK, 0) != 0; }
 };
 
 unsigned long long ticks(const std::string& start) { return start.empty() ? 0 : std::stoull(start); }
@@ -66,8 +68,7 @@ std::vector<LateEngine> find_late_engines() {
     std::string name;
     std::getline(std::ifstream("/proc/" + entry.name + "/comm"), name);
     if (name != "dockerd" || ticks(start_of_process(entry.name)) < own) continue;
-    Fd process(static_cast<int>(::syscall(SYS_pidfd_open, std::stoi(entry.name), 0)));
-    if (process) found.push_back({entry.name, std::move(process)});
+    if (auto process = proc->try_sub(entry.name)) found.push_back({entry.name, std::move(*process)});
   }
   return found;
 }
@@ -89,10 +90,11 @@ bool outlast_late_engines(std::chrono::milliseconds most) {
     for (;;) {
       auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-      pollfd wait{engine.process.get(), POLLIN, 0};
-      int ready = ::poll(&wait, 1, static_cast<int>(std::clamp(left, left.zero(), kLook).count()));
-      if (ready > 0 || is_of_another_root(engine)) break;
-      if ((ready == 0 || errno == EINTR) && left > left.zero()) continue;
+      if (engine.has_ended() || is_of_another_root(engine)) break;
+      if (left > left.zero()) {
+        std::this_thread::sleep_for(std::min(left, kLook));
+        continue;
+      }
       log_warning(
           "dockerd (pid " + engine.pid +
           ") was started during the switch and has not given up: if it uses this data root, restart it");

@@ -232,11 +232,9 @@ std::unique_ptr<ThinVolume> Devicemapper::mount_for_writing(const DeviceRecord& 
   volume->devices.push_back(set().pool().activate(record.device_id, record.size_bytes, false));
   const DmDevice& device = volume->devices.back();
   std::string filesystem = filesystem_on(device.fd(), describe_device(id));
-  std::vector<std::string> options;
-  if (filesystem == "xfs") options = {"nouuid"};
   // A filesystem writes to its journal as it is mounted: what is full then is the pool.
   try {
-    volume->root = mount_volume(device.path(), filesystem, options, false, describe_device(id));
+    volume->root = mount_volume(device.path(), filesystem, false, describe_device(id));
   } catch (const SystemError&) {
     set().pool().require_room();
     throw;

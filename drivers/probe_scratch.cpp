@@ -138,13 +138,6 @@ std::optional<Fd> open_device(const char* path) {
   return std::nullopt;
 }
 
-bool kernel_has_filesystem(std::string_view name) {
-  std::ifstream list("/proc/filesystems");
-  for (std::string line; std::getline(list, line);)
-    if (std::string_view(line).substr(line.rfind('\t') + 1) == name) return true;
-  return false;
-}
-
 bool in_user_namespace() {
   std::ifstream map("/proc/self/uid_map");
   std::uint64_t inside = 0, outside = 0, count = 0;

@@ -54,8 +54,6 @@ std::string filesystem_evidence(const std::string& place);
 /// SystemError where only the right to open it is missing.
 std::optional<Fd> open_device(const char* path);
 
-/// Whether the kernel has this filesystem, without loading a module for it.
-bool kernel_has_filesystem(std::string_view name);
 /// Whether this process lives in a user namespace other than the first.
 bool in_user_namespace();
 

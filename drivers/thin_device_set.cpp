@@ -1,11 +1,10 @@
 #include "drivers/thin_device_set.hpp"
 
-#include <sys/mount.h>
-
 #include <map>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
 #include "drivers/sys/process.hpp"
 #include "drivers/sys/volume_mount.hpp"
@@ -51,8 +50,7 @@ std::map<std::string, DeviceRecord> readable_records(const Dir& metadata) {
 /// The engine's choice where nothing is asked for: xfs, if it can be made and mounted.
 std::string default_filesystem() {
   if (!find_program("mkfs.xfs")) return "ext4";
-  Fd trial(::fsopen("xfs", FSOPEN_CLOEXEC));
-  return trial ? "xfs" : "ext4";
+  return kernel_can_mount("xfs") ? "xfs" : "ext4";
 }
 
 }  // namespace

@@ -20,11 +20,6 @@ namespace {
 // More lines than that make device-mapper slow to set up; the copy is then as good.
 constexpr std::size_t kLargestTable = 100'000;
 
-std::vector<std::string> read_options(const std::string& filesystem) {
-  // All devices of a pool have the same UUID.
-  return filesystem == "xfs" ? std::vector<std::string>{"nouuid"} : std::vector<std::string>{};
-}
-
 /// Where scratch files go: beside the home, where blocks can perhaps be shared with the pool's data.
 std::string scratch_place(const std::string& home) {
   std::string beside = folder_above(home).path();
@@ -108,7 +103,7 @@ std::optional<Dir> mount_read_only(const std::string& path, int device, const st
   if (filesystem.empty())
     throw Error(what + " holds no filesystem that drover knows", "the engine's are ext4 and xfs");
   try {
-    return mount_volume(path, filesystem, read_options(filesystem), true, what);
+    return mount_volume(path, filesystem, true, what);
   } catch (const SystemError& e) {
     if (e.number() == EROFS) return std::nullopt;
     throw;

@@ -2,11 +2,11 @@
 
 #include <dirent.h>
 #include <limits.h>
-#include <linux/openat2.h>
 
 #include <algorithm>
 #include <unordered_set>
 
+#include "drivers/sys/beneath.hpp"
 #include "drivers/sys/error.hpp"
 
 namespace drover {
@@ -125,12 +125,8 @@ ViewDir View::root() const {
 
 std::optional<Fd> View::open(const std::string& path) const {
   const Dir& top = layers_.front().root;
-  if (marks_ == Marks::none) {
-    auto found = top.open_in_root(path, O_PATH);
-    return found ? open_if_regular(*found) : std::nullopt;
-  }
   // Nearly every file asked for is the top layer's own.
-  Fd own(open_beneath(top.fd(), path.c_str(), O_PATH | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  Fd own(open_beneath(top.fd(), path.c_str(), O_PATH | O_NOFOLLOW));
   if (auto fd = open_if_regular(own)) return fd;
 
   if (path.size() >= PATH_MAX) return std::nullopt;  // as the kernel has it, whatever the path names

@@ -2,13 +2,13 @@
 
 #include <dirent.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
 
+#include "drivers/sys/beneath.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
@@ -17,7 +17,6 @@ namespace drover {
 
 namespace {
 
-constexpr std::uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 constexpr std::size_t kPathChunk = 2048;  // of PATH_MAX (4096): longer paths are walked in several steps
 
 bool is_single_name(std::string_view name) {
@@ -53,18 +52,6 @@ std::string_view take_chunk(std::string_view& path) {
 }
 
 }  // namespace
-
-int open_beneath(int dir, const char* path, int flags, mode_t mode, std::uint64_t resolve) {
-  open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
-  how.mode = mode;
-  how.resolve = resolve;
-  // The kernel answers EAGAIN when a rename raced with the lookup.
-  for (int tries = 0;; ++tries) {
-    long fd = ::syscall(SYS_openat2, dir, path, &how, sizeof how);
-    if (fd >= 0 || errno != EAGAIN || tries == 64) return static_cast<int>(fd);
-  }
-}
 
 std::string Dir::path_of(std::string_view name) const {
   if (name.empty()) return path_;
@@ -114,8 +101,7 @@ std::optional<Dir> Dir::try_sub(std::string_view name) const {
 }
 
 std::optional<Dir> Dir::try_sub_same_mount(std::string_view name) const {
-  Fd fd(open_beneath(fd_.get(), checked(name, *this).c_str(), O_RDONLY | O_DIRECTORY, 0,
-                     kBeneath | RESOLVE_NO_XDEV));
+  Fd fd(open_beneath(fd_.get(), checked(name, *this).c_str(), O_RDONLY | O_DIRECTORY, true));
   if (!fd) return std::nullopt;
   return Dir(std::move(fd), path_of(name));
 }
@@ -131,7 +117,7 @@ std::optional<Dir> Dir::try_walk(std::string_view relative) const {
   for (std::string_view rest = relative; !rest.empty();) {
     std::string chunk(take_chunk(rest));
     if (chunk.empty()) break;
-    Fd fd(open_beneath(at.fd(), chunk.c_str(), O_RDONLY | O_DIRECTORY, 0, kBeneath));
+    Fd fd(open_beneath(at.fd(), chunk.c_str(), O_RDONLY | O_DIRECTORY));
     if (!fd) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
       fail("open", *this, relative);
@@ -186,15 +172,6 @@ std::optional<Fd> Dir::try_open_regular(std::string_view name, int flags) const 
 Fd Dir::open_regular(std::string_view name, int flags) const {
   if (auto fd = try_open_regular(name, flags)) return std::move(*fd);
   fail("open", *this, name, ENOENT);
-}
-
-std::optional<Fd> Dir::open_in_root(std::string_view relative, int flags) const {
-  Fd fd(open_beneath(fd_.get(), std::string(relative).c_str(), flags, 0,
-                     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS));
-  if (fd) return fd;
-  if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG || errno == EXDEV)
-    return std::nullopt;
-  fail("open", *this, relative);
 }
 
 struct stat Dir::stat() const {
@@ -320,8 +297,8 @@ void Dir::discard_unfinished(std::string_view name) const {
   if (std::string temp = unfinished_name(name); exists(temp)) unlink(temp);
 }
 
-void Dir::write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid,
-                       gid_t gid, const std::vector<Xattr>& xattrs) const {
+void Dir::write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid, gid_t gid,
+                       const std::vector<Xattr>& xattrs) const {
   discard_unfinished(name);
   std::string temp = unfinished_name(name);
   try {

@@ -25,7 +25,7 @@ struct DirEntry {
 using Xattr = std::pair<std::string, std::string>;
 
 /// A directory handle. Everything below it is reached relative to it, and no call follows a symlink out of
-/// it: single names are opened with O_NOFOLLOW, paths with openat2 and RESOLVE_BENEATH. A name is one path
+/// it: single names are opened with O_NOFOLLOW, paths by open_beneath. A name is one path
 /// component; "", ".", ".." and names with a slash are refused with EINVAL. All functions throw SystemError
 /// unless their comment says otherwise.
 class Dir {
@@ -64,9 +64,6 @@ class Dir {
   /// too. That is found out first: to open a FIFO is to wait for its writer, and a device is set going.
   std::optional<Fd> try_open_regular(std::string_view name, int flags = O_RDONLY) const;
   Fd open_regular(std::string_view name, int flags = O_RDONLY) const;  ///< ENOENT if there is none
-  /// Opens `relative` as a process with this directory as its root would: symlinks are followed, inside.
-  /// Nothing where it does not exist or is not to be opened so (ENOENT, ENOTDIR, ELOOP).
-  std::optional<Fd> open_in_root(std::string_view relative, int flags = O_RDONLY) const;
 
   struct stat stat() const;  ///< of the directory itself
   struct stat stat(std::string_view name) const;
@@ -119,8 +116,5 @@ class Dir {
   Fd fd_;
   std::string path_;
 };
-
-/// Opens with openat2 beneath `dir` (see openat2(2) for `resolve`); -1 and errno on failure.
-int open_beneath(int dir, const char* path, int flags, mode_t mode, std::uint64_t resolve);
 
 }  // namespace drover

@@ -8,8 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
+#include <thread>
 
+#include "drivers/sys/beneath.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/fd.hpp"
 #include "drivers/sys/log.hpp"
@@ -29,6 +32,44 @@ std::string messages_of(int context) {
     text += (text.empty() ? "" : "; ") + printable(message);
   }
   return text;
+}
+
+constexpr const char* kAnyFolder = "/proc";  ///< of those that are there wherever drover runs
+
+/// In a namespace of the calling thread's own. -1 and errno on failure.
+int mount_in_thread(const std::string& fstype, const std::string& source,
+                    const std::vector<std::string>& options, bool read_only) {
+  constexpr unsigned long kOwn = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME;
+  unsigned long flags = kOwn;
+  std::string data;
+  for (const std::string& option : options)
+    if (option == "ro")
+      flags |= MS_RDONLY;
+    else
+      data += (data.empty() ? "" : ",") + option;
+  if (::unshare(CLONE_FS | CLONE_NEWNS) != 0 ||
+      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      ::mount(source.c_str(), kAnyFolder, fstype.c_str(), flags, data.c_str()) != 0)
+    return -1;
+  // Of this mount alone.
+  if (read_only &&
+      ::mount(nullptr, kAnyFolder, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kOwn, nullptr) != 0)
+    return -1;
+  return ::open(kAnyFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/// For kernels without fsopen(2), before Linux 5.2: the mount is made in a namespace that goes with the
+/// thread that made it, and then there is none but the descriptor's.
+Fd mount_unseen(const std::string& fstype, const std::string& source, const std::vector<std::string>& options,
+                bool read_only, const std::string& cannot) {
+  Fd root;
+  int error = 0;
+  std::thread([&] {
+    root = Fd(mount_in_thread(fstype, source, options, read_only));
+    error = errno;
+  }).join();
+  if (!root) throw_errno(cannot, error);
+  return root;
 }
 
 }  // namespace
@@ -58,15 +99,7 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const 
   return best;
 }
 
-bool on_one_mount(const Dir& a, const Dir& b) {
-  struct statx of[2];
-  for (int i = 0; i < 2; ++i)
-    if (const Dir& dir = i == 0 ? a : b;
-        ::statx(dir.fd(), "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &of[i]) != 0)
-      throw_errno("cannot stat `" + dir.path() + "`");
-  return of[0].stx_dev_major == of[1].stx_dev_major && of[0].stx_dev_minor == of[1].stx_dev_minor &&
-         of[0].stx_mnt_id == of[1].stx_mnt_id;
-}
+bool on_one_mount(const Dir& a, const Dir& b) { return mount_id_of(a.fd()) == mount_id_of(b.fd()); }
 
 void unmount(const std::string& target, bool detach) {
   if (::umount2(target.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0)
@@ -77,6 +110,7 @@ Fd mount_detached(const std::string& fstype, const std::string& source,
                   const std::vector<std::string>& options, bool read_only, const std::string& what) {
   std::string cannot = "cannot mount the " + fstype + " of " + what;
   Fd context(::fsopen(fstype.c_str(), FSOPEN_CLOEXEC));
+  if (!context && errno == ENOSYS) return mount_unseen(fstype, source, options, read_only, cannot);
   if (!context) throw_errno(cannot);
   auto set = [&](unsigned command, const char* key, const char* value) {
     if (::fsconfig(context.get(), command, key, value, 0) == 0) return;
@@ -85,7 +119,11 @@ Fd mount_detached(const std::string& fstype, const std::string& source,
     throw_errno(cannot, error);
   };
   set(FSCONFIG_SET_STRING, "source", source.c_str());
-  for (const std::string& option : options) set(FSCONFIG_SET_FLAG, option.c_str(), nullptr);
+  for (const std::string& option : options)
+    if (std::size_t equals = option.find('='); equals != std::string::npos)
+      set(FSCONFIG_SET_STRING, option.substr(0, equals).c_str(), option.c_str() + equals + 1);
+    else
+      set(FSCONFIG_SET_FLAG, option.c_str(), nullptr);
   set(FSCONFIG_CMD_CREATE, nullptr, nullptr);
   unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOATIME;
   if (read_only) attributes |= MOUNT_ATTR_RDONLY;
@@ -94,6 +132,17 @@ Fd mount_detached(const std::string& fstype, const std::string& source,
   Fd root(::openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) throw_errno(cannot);
   return root;
+}
+
+bool kernel_has_filesystem(std::string_view fstype) {
+  std::ifstream list("/proc/filesystems");
+  for (std::string line; std::getline(list, line);)
+    if (std::string_view(line).substr(line.rfind('\t') + 1) == fstype) return true;
+  return false;
+}
+
+bool kernel_can_mount(const char* fstype) {
+  return Fd(::fsopen(fstype, FSOPEN_CLOEXEC)) || (errno == ENOSYS && kernel_has_filesystem(fstype));
 }
 
 std::string in_private_mount_namespace(const std::function<std::string()>& f) {

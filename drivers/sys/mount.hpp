@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "drivers/sys/dir.hpp"
@@ -32,13 +33,17 @@ bool on_one_mount(const Dir&, const Dir&);
 void unmount(const std::string& target, bool detach = false);
 
 /// Mounts a filesystem nowhere: the mount is seen by nobody else, is reached through this descriptor of its
-/// root, and goes when the last descriptor of anything in it is closed, whatever ends the process
-/// (fsmount(2), Linux 5.2). No device node in it can be opened, and no program run. `read_only` is of this
-/// mount alone; the filesystem itself is mounted for writing unless `options`, its flags, have "ro". `what`
-/// names it in messages,
-/// "`tank/docker/1f0c`". Throws SystemError.
+/// root, and goes when the last descriptor of anything in it is closed, whatever ends the process. No device
+/// node in it can be opened, and no program run. `read_only` is of this mount alone; the filesystem itself is
+/// mounted for writing unless `options` ("nouuid", "errors=remount-ro") have "ro". `what` names it in
+/// messages, "`tank/docker/1f0c`". Throws SystemError.
 Fd mount_detached(const std::string& fstype, const std::string& source,
                   const std::vector<std::string>& options, bool read_only, const std::string& what);
+
+/// Whether the kernel has this filesystem, without loading a module for it.
+bool kernel_has_filesystem(std::string_view fstype);
+/// Whether it has it or, on Linux 5.2 and later, can load its module.
+bool kernel_can_mount(const char* fstype);
 
 /// Runs `f` in a child process that has a private mount namespace, so that nothing it mounts is seen outside
 /// or outlives it, and gives back the string that f returned. An exception in f arrives as an Error with its

@@ -1,9 +1,8 @@
 #include "drivers/sys/symlink.hpp"
 
-#include <linux/openat2.h>
-
 #include <algorithm>
 
+#include "drivers/sys/beneath.hpp"
 #include "drivers/sys/printable.hpp"
 
 namespace drover {
@@ -16,8 +15,7 @@ std::string Symlink::fix() const {
 std::optional<Symlink> find_symlink(const Dir& in, std::string_view relative) {
   // One call tells that there is none; which it is, where there is one, takes several.
   const std::string path(relative);
-  if (Fd(open_beneath(in.fd(), path.c_str(), O_PATH | O_CLOEXEC, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)))
-    return std::nullopt;
+  if (Fd(open_beneath(in.fd(), path.c_str(), O_PATH))) return std::nullopt;
   Dir at = in.clone();
   while (!relative.empty()) {
     std::size_t cut = std::min(relative.find('/'), relative.size());

@@ -40,8 +40,10 @@ std::string kind_of(const std::array<char, kLooked>& start) {
 
 }  // namespace
 
-Dir mount_volume(const std::string& device, const std::string& fstype, std::vector<std::string> options,
-                 bool read_only, const std::string& what) {
+Dir mount_volume(const std::string& device, const std::string& fstype, bool read_only,
+                 const std::string& what) {
+  // All devices of a pool have the same UUID.
+  std::vector<std::string> options{fstype == "xfs" ? "nouuid" : "errors=remount-ro"};
   if (read_only) options.emplace_back("ro");
   return {mount_detached(fstype, device, options, read_only, what), what};
 }

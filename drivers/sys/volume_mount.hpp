@@ -7,10 +7,11 @@
 namespace drover {
 
 /// Mounts the filesystem on a block device at no path at all (mount_detached).
-/// `options`: flags of the filesystem ("nouuid"). `what` names the device in messages. Throws SystemError;
-/// EROFS: its journal wants replay and the device is read-only.
-Dir mount_volume(const std::string& device, const std::string& fstype, std::vector<std::string> options,
-                 bool read_only, const std::string& what);
+/// `fstype`: one of filesystem_on's. What its superblock asks for on an error counts for nothing: a panic,
+/// say (the content of a thin device is whatever its containers made of it). `what` names the device in
+/// messages. Throws SystemError; EROFS: its journal wants replay and the device is read-only.
+Dir mount_volume(const std::string& device, const std::string& fstype, bool read_only,
+                 const std::string& what);
 
 /// The filesystem on a device: "ext4", "xfs", or nothing that drover knows (ext2 and ext3 are ext4's).
 /// `device` is open for reading.

@@ -131,12 +131,9 @@ std::string DamageHost::changes() const {
   std::string found;
   for (const std::string& part :
        {name_of(source), "image/" + name_of(source), std::string("containers"), std::string("buildkit")}) {
-    auto was = before.open_in_root(part, O_RDONLY | O_DIRECTORY),
-         is = now.open_in_root(part, O_RDONLY | O_DIRECTORY);
+    auto was = before.try_walk(part), is = now.try_walk(part);
     if (!was != !is) found += part + (was ? " is gone\n" : " is new\n");
-    if (was && is)
-      found += differences(plain_view(Dir(std::move(*was), part)), Marks::none,
-                           plain_view(Dir(std::move(*is), part)), Marks::none);
+    if (was && is) found += differences(plain_view(*was), Marks::none, plain_view(*is), Marks::none);
   }
   if (Dir::open(folder_.path()).read("daemon.json") != host.config()) found += "the configuration differs\n";
   return found;

@@ -14,6 +14,7 @@
 
 #include "drivers/devicemapper_records.hpp"
 #include "drivers/homes.hpp"
+#include "drivers/sys/beneath.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/process.hpp"
@@ -98,10 +99,10 @@ std::string loops_on(const TestFilesystem& filesystem) {
 }
 
 std::string text_of(const OpenLayer& layer, const std::string& path) {
-  auto file = layer.root.open_in_root(path);
+  Fd file(open_beneath(layer.root.fd(), path.c_str(), O_RDONLY));
   REQUIRE(file);
   std::string text(100, '\0');
-  ssize_t n = ::read(file->get(), text.data(), text.size());
+  ssize_t n = ::read(file.get(), text.data(), text.size());
   text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
   return text;
 }

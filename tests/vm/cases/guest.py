@@ -18,6 +18,7 @@ import observe  # noqa: E402
 from layers import Archive, Layer  # noqa: E402
 
 DROVER = os.path.abspath(sys.argv[1])
+ON_OLD_KERNEL = os.path.join(os.path.dirname(DROVER), "tests", "on_old_kernel")
 PLACE = machine.Place("/mnt/d", "/run/e2e", "/drover-e2e", "/run/dockerd.log")
 WAIT_SECONDS = 900  # emulation on a busy host
 GONE_SECONDS = 20
@@ -134,6 +135,36 @@ def check_disk(before, disk, driver, what):
     require_no(observe.differences(disk, observe.observe_disk(PLACE, driver, before)), what)
 
 
+def image_layer(driver):
+    """The ID, in the driver's home, of the largest image layer that stands on no other."""
+    records = os.path.join(PLACE.root, "image", driver, "layerdb", "sha256")
+    lowest = [
+        chain for chain in os.listdir(records) if not os.path.exists(os.path.join(records, chain, "parent"))
+    ]
+    largest = max(lowest, key=lambda chain: int(open(os.path.join(records, chain, "size")).read()))
+    return open(os.path.join(records, largest, "cache-id")).read()
+
+
+@contextlib.contextmanager
+def elsewhere(path, folder_in_its_place=False):
+    """For a while a name has gone, or is one of an empty folder."""
+    aside = path + ".aside"
+    os.rename(path, aside)
+    if folder_in_its_place:
+        os.mkdir(path)
+    yield
+    if folder_in_its_place:
+        os.rmdir(path)
+    os.rename(aside, path)
+
+
+def require_no_commit(why):
+    """The only other copy is not deleted."""
+    said = drover("commit", "--yes", expect=12)
+    if why not in said:
+        raise AssertionError("commit does not say `%s`: %s" % (why, said))
+
+
 def require_no(differences, what):
     if differences:
         print("\n".join(differences))
@@ -162,12 +193,17 @@ def command(*arguments):
     return [DROVER, "--data-root", PLACE.root, "--config", PLACE.config, *arguments]
 
 
-def drover(*arguments, expect=0):
-    """Runs it, and asks that it leaves nothing active, whether it ends well or not. Returns what it said."""
+def drover(*arguments, expect=0, old_kernel=False):
+    """Runs it, and asks that it leaves nothing active, whether it ends well or not. Returns what it said.
+
+    old_kernel: without the system calls that came after Linux 5.0."""
     before = active()
     started = time.monotonic()
     done = subprocess.run(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        ([ON_OLD_KERNEL] if old_kernel else []) + command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
     )
     text = done.stdout.decode("utf-8", "replace")
     seconds = time.monotonic() - started
