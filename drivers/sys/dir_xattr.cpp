@@ -74,6 +74,11 @@ std::optional<std::string> Dir::xattr(std::string_view name, const char* attribu
 }
 
 void Dir::set_xattr(std::string_view name, const std::string& attribute, std::string_view value) const {
+  // The kernel would take what is before a zero byte for the name.
+  if (attribute.find('\0') != std::string::npos) {
+    errno = EINVAL;
+    fail("set an attribute with a zero byte in its name on", *this, name);
+  }
   if (disk::lsetxattr(proc_path(name).c_str(), attribute.c_str(), value.data(), value.size(), 0) != 0)
     fail("set " + attribute + " on", *this, name);
 }

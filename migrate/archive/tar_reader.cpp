@@ -86,6 +86,7 @@ std::string unhex(std::string_view text) {
     unsigned value = 0;
     auto [end, error] = std::from_chars(text.data() + i, text.data() + i + 2, value, 16);
     if (error != std::errc{} || end != text.data() + i + 2) damaged("an attribute's name is no hex");
+    if (value == 0) damaged("an attribute's name holds a zero byte");
     bytes += static_cast<char>(value);
   }
   return bytes;
@@ -211,7 +212,10 @@ TarReader::PaxRecords TarReader::parse_pax(std::string_view text) {
     text.remove_prefix(length);
     std::size_t equals = record.find('=');
     if (equals == std::string_view::npos) damaged("a pax record has no value");
-    records.insert_or_assign(std::string(record.substr(0, equals)), record.substr(equals + 1));
+    // One with a zero byte would be another key for whoever takes it for a string's end.
+    std::string key(record.substr(0, equals));
+    if (key.empty() || key.find('\0') != std::string::npos) damaged("a pax record has no valid key");
+    records.insert_or_assign(std::move(key), record.substr(equals + 1));
   }
   return records;
 }

@@ -87,6 +87,17 @@ TEST_CASE("a global header takes along what stood before it") {
   CHECK(members_of(file + global + end) == "file:plain");
 }
 
+TEST_CASE("an attribute's name is not cut at a zero byte, behind which it is another's") {
+  const std::string end(2 * kTarBlock, '\0'), file = tar_member('0', "plain"),
+                                              opaque("trusted.overlay.opaque\0x", 24);
+  for (const std::string& key : {"SCHILY.xattr." + opaque, std::string("path\0", 5), std::string()})
+    CHECK(members_of(pax_member(pax_record(key, "y")) + file + end).find("no valid key") !=
+          std::string::npos);
+  CHECK(members_of(pax_member(pax_record("DROVER.xattr.757365722e6100", "y")) + file + end)
+            .find("holds a zero byte") != std::string::npos);
+  CHECK(members_of(pax_member(pax_record("DROVER.xattr.757365722e61", "y")) + file + end) == "file:plain");
+}
+
 TEST_CASE("a slash at a name's end makes a directory of the oldest kind of member alone") {
   const std::string end(2 * kTarBlock, '\0');
   CHECK(members_of(tar_member('0', "name/") + end) == "file:name/");

@@ -30,6 +30,8 @@ bool same_member(const TarMember& a, const TarMember& b) {
 void check_member(const TarMember& member) {
   promise(member.name.find('\0') == std::string::npos && member.target.find('\0') == std::string::npos,
           "names end where they seem to");
+  for (const auto& [name, value] : member.xattrs)
+    promise(name.find('\0') == std::string::npos, "an attribute's name ends where it seems to");
   promise(member.mtime.tv_nsec >= 0 && member.mtime.tv_nsec < 1'000'000'000, "a time is one");
   promise((member.mode & ~07777U) == 0 && member.size <= INT64_MAX, "mode and size fit");
   fingerprint_of(member);
