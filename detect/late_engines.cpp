@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -17,7 +18,6 @@
 #include <vector>
 
 #include "drivers/sys/dir.hpp"
-#include "drivers/sys/fd.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/process.hpp"
 
@@ -53,7 +53,9 @@ struct LateEngine {
   std::string pid;
   Dir process;  ///< its folder in /proc
   /// One that has ended, though nobody has asked for its exit code, runs nothing.
-  bool has_ended() const { return ::faccessat(process.fd(), "exe", F_OK, 0) != 0; }
+  bool has_ended() const {
+    return ::faccessat(process.fd(), "exe", F_OK, 0) != 0 && (errno == ENOENT || errno == ESRCH);
+  }
 };
 
 unsigned long long ticks(const std::string& start) { return start.empty() ? 0 : std::stoull(start); }

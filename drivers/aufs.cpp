@@ -39,7 +39,9 @@ class Aufs : public Driver {
   LayerForm form() const noexcept override { return LayerForm::delta; }
   Marks marks() const noexcept override { return Marks::aufs; }
 
-  std::vector<std::string_view> furniture() const override { return {"mnt", "mnt/*", "diff", "layers"}; }
+  std::vector<std::string_view> furniture() const override {
+    return {"mnt", "mnt/*", "diff", "diff/#", "layers", "layers/#"};
+  }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/layers"); }
   bool contains(const LayerId& id) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override {

@@ -25,7 +25,9 @@ class Btrfs : public Driver {
   Marks marks() const noexcept override { return Marks::none; }
   bool layers_are_volumes() const noexcept override { return true; }
 
-  std::vector<std::string_view> furniture() const override { return {"subvolumes", "quotas", "quotas/*"}; }
+  std::vector<std::string_view> furniture() const override {
+    return {"subvolumes", "subvolumes/#", "quotas", "quotas/*"};
+  }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/subvolumes"); }
   bool contains(const LayerId& id) const override {
     auto dir = Dir::try_open(home_ + "/subvolumes");

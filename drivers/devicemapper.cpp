@@ -71,8 +71,11 @@ class Devicemapper : public Driver {
   std::vector<std::string_view> furniture() const override {
     return {"devicemapper",
             "devicemapper/data",
+            "devicemapper/json.migrated",
             "devicemapper/metadata",
             "metadata",
+            "metadata/#",
+            "metadata/.tmp*",  // a record that was cut as it was written (moby deviceset.go, writeMetaFile)
             "metadata/base",
             "metadata/deviceset-metadata",
             "metadata/transaction-metadata",

@@ -120,7 +120,9 @@ class Driver {
   /// Why a home like this should be made only if the user insists; empty: no reason.
   virtual std::string reluctance() const { return {}; }
 
-  /// Paths in a home that the engine makes besides layers ("l", "mnt/*": whatever is in `mnt`).
+  /// Paths in a home that the engine makes; "mnt/*" is whatever is in `mnt`, "x/.tmp*" what begins so, and
+  /// "dir/#" what is called by a layer's ID in `dir`. What it makes for a moment and leaves where it is
+  /// killed is among them.
   virtual std::vector<std::string_view> furniture() const = 0;
   /// Files that drover itself keeps in a home while no engine uses it.
   virtual std::vector<std::string_view> own_files() const { return {}; }

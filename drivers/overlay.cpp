@@ -35,7 +35,9 @@ class Overlay : public Driver {
   }
   Marks marks() const noexcept override { return Marks::overlay; }
 
-  std::vector<std::string_view> furniture() const override { return {}; }
+  std::vector<std::string_view> furniture() const override {
+    return {"#", "check-overlayfs-support*", "fsutils-dummy*"};
+  }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_); }
   bool contains(const LayerId&) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override {

@@ -23,7 +23,12 @@ class OverlayHome : public Driver {
   Marks marks() const noexcept override {
     return kind_ == DriverKind::fuse_overlayfs ? Marks::fuse_overlayfs : Marks::overlay;
   }
-  std::vector<std::string_view> furniture() const override { return {"l", "l/*", "backingFsBlockDev"}; }
+  std::vector<std::string_view> furniture() const override {
+    return {"#", "l", "l/*", "backingFsBlockDev",
+            // Trials (moby daemon/graphdriver/overlayutils, overlay2/check.go, fsutils).
+            "check-overlayfs-support*", "opaque-bug-check*", "metacopy-check*", "multiple-lowerdir-check*",
+            "userxattr-check*", "fsutils-dummy*"};
+  }
   std::vector<LayerId> layers() const override;
   bool contains(const LayerId&) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override;

@@ -23,7 +23,9 @@ class Vfs : public Driver {
   LayerForm form() const noexcept override { return LayerForm::tree; }
   Marks marks() const noexcept override { return Marks::none; }
 
-  std::vector<std::string_view> furniture() const override { return {"dir", "backingFsBlockDev"}; }
+  std::vector<std::string_view> furniture() const override {
+    return {"dir", "dir/#", "backingFsBlockDev", "fsutils-dummy*"};
+  }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/dir"); }
   bool contains(const LayerId& id) const override {
     auto dir = Dir::try_open(home_ + "/dir");

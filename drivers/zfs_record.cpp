@@ -61,6 +61,7 @@ void ZfsRecord::write(const Dir& home) const {
 }
 
 void ZfsRecord::remove(const Dir& home) {
+  home.discard_unfinished(kFile);
   if (!home.exists(kFile)) return;
   home.unlink(kFile);
   home.sync();

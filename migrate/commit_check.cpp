@@ -23,12 +23,13 @@ class CommitCheck {
     require_tags();
     store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
     for (const auto& [chain, layer] : there.layers) {
-      if (!before.layers.contains(chain)) continue;
+      auto was = before.layers.find(chain);
+      if (was == before.layers.end()) continue;
       std::string what = "layer " + short_id(layer.cache_id);
       require_tar_split(chain, what);
       auto old_names = names_before(layer.cache_id);
       // A layer of size 0 may be one that shows nothing.
-      require_shows(layer.cache_id, what, old_names ? !old_names->empty() : layer.size_bytes > 0,
+      require_shows(layer.cache_id, what, old_names ? !old_names->empty() : was->second.size_bytes > 0,
                     old_names ? &*old_names : nullptr);
     }
     for (const auto& [name, mount] : there.mounts) {

@@ -23,7 +23,7 @@ bool is_of_layer(std::string_view name) {
   return is_layer_id(name);
 }
 
-/// Looks into those folders only whose paths are known ("l", "mnt/*": whatever is in `mnt`).
+/// Looks into those folders only whose paths are known by themselves ("l"), not into what a pattern names.
 class ForeignSearch {
  public:
   ForeignSearch(std::vector<std::string_view> known, bool has_layers)
@@ -39,11 +39,18 @@ class ForeignSearch {
   bool is_known(const std::string& path) const {
     return std::find(known_.begin(), known_.end(), path) != known_.end();
   }
+  bool is_matched(const std::string& path) const {
+    return std::any_of(known_.begin(), known_.end(), [&](std::string_view pattern) {
+      return pattern.ends_with('*') && path.starts_with(pattern.substr(0, pattern.size() - 1));
+    });
+  }
 
   void look_into(const Dir& dir, const std::string& prefix) {
     if (is_known(prefix + "*")) return;
+    const bool holds_layers = has_layers_ && is_known(prefix + "#");
     for (const DirEntry& entry : dir.list()) {
-      if (has_layers_ && is_of_layer(entry.name)) continue;
+      if (is_matched(prefix + entry.name) || Dir::is_unfinished(entry.name)) continue;
+      if (holds_layers && is_of_layer(entry.name)) continue;
       auto below = is_known(prefix + entry.name) ? dir.try_sub(entry.name) : std::nullopt;
       if (below)
         look_into(*below, prefix + entry.name + "/");

@@ -90,6 +90,7 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
   }
   new_root.sync_fs();
   RootSwitch(folder).prepare(dir, found.rest.names, filled_volumes(dir));
+  folder.journal().reserve();
   new_root.sync_fs();
   progress.phase("switching to " + new_root.path());
   finish_root_switch(folder);

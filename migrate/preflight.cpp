@@ -192,6 +192,13 @@ void note_own_settings(Plan& plan, const Inventory& inventory, const Driver& sou
   }
 }
 
+void note_foreign(Plan& plan, const Dir& data_root, const Driver& source) {
+  auto home = data_root.try_sub(name_of(source.kind()));
+  if (auto foreign = home ? foreign_in_home(*home, source) : std::vector<std::string>(); !foreign.empty())
+    plan.notes.push_back("what no engine has made is not carried, and must be elsewhere before a commit: " +
+                         list_of_foreign(foreign));
+}
+
 }  // namespace
 
 bool still_runs(const ContainerRecord& container) {
@@ -335,10 +342,7 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
       found.plan.notes.push_back(std::move(note));
   found.plan.notes.insert(found.plan.notes.begin(), overridden.begin(), overridden.end());
   note_own_settings(found.plan, found.inventory, *found.source);
-  if (auto foreign = foreign_in_home(dir.sub(name_of(found.from)), *found.source); !foreign.empty())
-    found.plan.notes.push_back(
-        "what no engine has made is not carried, and must be elsewhere before a commit: " +
-        list_of_foreign(foreign));
+  note_foreign(found.plan, dir, *found.source);
   if (std::string outside = found.source->outside(); !outside.empty())
     found.plan.notes.push_back("outside of the data root, `drover commit` will delete " + outside);
   return found;

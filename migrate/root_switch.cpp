@@ -82,7 +82,8 @@ bool RootSwitch::old_root_has_nothing_new(const Dir& old_root) const {
   // In the home what is nobody's layer is moved elsewhere before a commit; an engine changes more than that.
   for (std::vector<std::string>* facts : {&then, &now}) {
     for (std::string& fact : *facts)
-      if (fact.starts_with(from_ + " ")) fact.resize(fact.rfind(' '));
+      if (std::size_t time = fact.rfind(' '); fact.substr(0, fact.rfind(' ', time - 1)) == from_)
+        fact.resize(time);
     std::sort(facts->begin(), facts->end());
   }
   return std::includes(then.begin(), then.end(), now.begin(), now.end());

@@ -8,11 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
+#include <charconv>
 #include <string>
 #include <string_view>
 
-#include "drivers/sys/error.hpp"
 #include "drivers/sys/fd.hpp"
 
 namespace drover {
@@ -42,7 +41,8 @@ int refused(int error) {
 int open_by_names(int dir, std::string_view path, int flags, bool same_mount) {
   if (path.empty()) return refused(ENOENT);
   if (path.starts_with('/')) return refused(EXDEV);
-  const std::uint64_t mount = same_mount ? mount_id_of(dir) : 0;
+  const auto mount = same_mount ? mount_id_of(dir) : 0;
+  if (!mount) return -1;
   Fd at;
   while (!path.empty()) {
     std::size_t cut = std::min(path.find('/'), path.size());
@@ -57,7 +57,11 @@ int open_by_names(int dir, std::string_view path, int flags, bool same_mount) {
     struct stat st;
     if (::fstat(next.get(), &st) != 0) return -1;
     if (S_ISLNK(st.st_mode) && !(last && (flags & O_NOFOLLOW))) return refused(ELOOP);
-    if (same_mount && mount_id_of(next.get()) != mount) return refused(EXDEV);
+    if (same_mount) {
+      auto there = mount_id_of(next.get());
+      if (!there) return -1;
+      if (there != mount) return refused(EXDEV);
+    }
     at = std::move(next);
   }
   return at.release();
@@ -70,13 +74,19 @@ int open_beneath(int dir, const char* path, int flags, bool same_mount) {
   return fd < 0 && errno == ENOSYS ? open_by_names(dir, path, flags, same_mount) : fd;
 }
 
-std::uint64_t mount_id_of(int fd) {
-  const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
-  std::ifstream info(path);
-  constexpr std::string_view kKey = "mnt_id:";
-  for (std::string line; std::getline(info, line);)
-    if (line.starts_with(kKey)) return std::stoull(line.substr(kKey.size()));
-  throw_errno("cannot read `" + path + "`", ENOENT);
+std::optional<std::uint64_t> mount_id_of(int fd) {
+  Fd info(::open(("/proc/self/fdinfo/" + std::to_string(fd)).c_str(), O_RDONLY | O_CLOEXEC));
+  char bytes[1024];
+  ssize_t size = info ? ::read(info.get(), bytes, sizeof bytes) : -1;
+  if (size < 0) return std::nullopt;
+  constexpr std::string_view kKey = "mnt_id:\t";  // one of the first lines
+  std::string_view text(bytes, static_cast<std::size_t>(size));
+  std::uint64_t id = 0;
+  if (std::size_t at = text.find(kKey); at != std::string_view::npos)
+    if (std::from_chars(text.data() + at + kKey.size(), text.data() + text.size(), id).ec == std::errc{})
+      return id;
+  errno = ENOTSUP;  // before Linux 3.15
+  return std::nullopt;
 }
 
 }  // namespace drover

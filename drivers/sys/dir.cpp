@@ -276,7 +276,10 @@ void Dir::make_dir(std::string_view name, mode_t mode) const {
 
 namespace {
 /// A fixed name: what a crash leaves behind is known by it.
-std::string unfinished_name(std::string_view name) { return "." + std::string(name) + ".drover-new"; }
+constexpr std::string_view kUnfinished = ".drover-new";
+std::string unfinished_name(std::string_view name) {
+  return "." + std::string(name) + std::string(kUnfinished);
+}
 
 void write_all(int fd, std::string_view content, const Dir& dir, std::string_view name) {
   while (!content.empty()) {
@@ -291,6 +294,10 @@ void write_all(int fd, std::string_view content, const Dir& dir, std::string_vie
 void Dir::write_new(std::string_view name, std::string_view content, mode_t mode) const {
   Fd fd = open_file(name, O_WRONLY | O_CREAT | O_EXCL, mode);
   write_all(fd.get(), content, *this, name);
+}
+
+bool Dir::is_unfinished(std::string_view name) {
+  return name.starts_with('.') && name.ends_with(kUnfinished);
 }
 
 void Dir::discard_unfinished(std::string_view name) const {

@@ -87,6 +87,8 @@ class Dir {
   /// The temp file does not stay where this fails.
   void write_atomic(std::string_view name, std::string_view content, mode_t mode, uid_t uid = 0,
                     gid_t gid = 0, const std::vector<Xattr>& xattrs = {}) const;
+  /// Whether a name is that of such a temp file.
+  static bool is_unfinished(std::string_view name);
   /// Removes the temp file that a write_atomic of this name has left where it was cut short.
   void discard_unfinished(std::string_view name) const;
   void make_symlink(std::string_view name, const std::string& target) const;

@@ -55,11 +55,15 @@ int mount_in_thread(const std::string& fstype, const std::string& source,
   if (read_only &&
       ::mount(nullptr, kAnyFolder, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kOwn, nullptr) != 0)
     return -1;
-  return ::open(kAnyFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int root = ::open(kAnyFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = errno;
+  ::umount2(kAnyFolder, MNT_DETACH);
+  errno = error;
+  return root;
 }
 
-/// For kernels without fsopen(2), before Linux 5.2: the mount is made in a namespace that goes with the
-/// thread that made it, and then there is none but the descriptor's.
+/// For kernels without fsopen(2), before Linux 5.2: the mount is made in a namespace that a thread has to
+/// itself, and taken out of it again: then there is none but the descriptor's.
 Fd mount_unseen(const std::string& fstype, const std::string& source, const std::vector<std::string>& options,
                 bool read_only, const std::string& cannot) {
   Fd root;
@@ -99,7 +103,15 @@ std::optional<MountEntry> mount_of(const std::vector<MountEntry>& mounts, const 
   return best;
 }
 
-bool on_one_mount(const Dir& a, const Dir& b) { return mount_id_of(a.fd()) == mount_id_of(b.fd()); }
+bool on_one_mount(const Dir& a, const Dir& b) {
+  auto mount_of_dir = [](const Dir& dir) {
+    auto id = mount_id_of(dir.fd());
+    if (!id) throw_errno("cannot tell the mount of `" + dir.path() + "`");
+    return *id;
+  };
+  // A subvolume of btrfs is on its parent's mount, and a device of its own.
+  return a.stat().st_dev == b.stat().st_dev && mount_of_dir(a) == mount_of_dir(b);
+}
 
 void unmount(const std::string& target, bool detach) {
   if (::umount2(target.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0)

@@ -258,12 +258,12 @@ void TarReader::require_end() {
 bool TarReader::next(TarMember& member) {
   if (ended_) return false;
   finish_member();
-  check_interrupted();
   char block[kTarBlock];
   PaxRecords pax;
   std::string long_name, long_target;
   bool after_header = false;
   for (;;) {
+    check_interrupted();  // headers before a member may have no end
     bool found = read_block(block);
     if (!found || is_zero(block)) {
       if (after_header) damaged("it ends behind a header");

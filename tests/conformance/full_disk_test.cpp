@@ -3,8 +3,9 @@
 #include <fcntl.h>
 
 #include <filesystem>
+#include <fstream>
 
-#include "tests/conformance/sample_host.hpp"
+#include "tests/conformance/move_host.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -26,6 +27,18 @@ class FullDisk {
   Fd file_;
 };
 
+/// Makes a migration's journal so long that its next line takes another block.
+void fill_block_of_journal(const std::string& root) {
+  for (const auto& folder : std::filesystem::directory_iterator(root + "/drover")) {
+    std::ofstream journal(folder.path() / "journal", std::ios::app);
+    constexpr std::size_t kBlock = 4096;
+    const std::string before = R"({"time":"","event":"step","name":")", after = "\"}\n";
+    std::size_t size = std::filesystem::file_size(folder.path() / "journal");
+    std::size_t whole = (size + before.size() + after.size() + kBlock) / kBlock * kBlock - 8;
+    journal << before << std::string(whole - size - before.size() - after.size(), 'x') << after;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a data root's disk that is full by then keeps neither a rollback nor a commit") {
@@ -40,6 +53,7 @@ TEST_CASE("a data root's disk that is full by then keeps neither a rollback nor 
         return run_on(host.root(), elsewhere.path() + "/daemon.json", std::move(words), nullptr);
       };
       check_done(run({"migrate", "--to", "vfs", "--yes"}));
+      fill_block_of_journal(host.root());
       FullDisk full(host.root());
       CHECK_THROWS(Dir::open(host.root()).write_new("more", std::string(1 << 16, 'x'), 0644));
       Dir::open(host.root()).remove_tree("more");
@@ -50,4 +64,14 @@ TEST_CASE("a data root's disk that is full by then keeps neither a rollback nor 
       else
         CHECK(host.losses(DriverKind::vfs) == "");
     }
+}
+
+TEST_CASE("nor does a new root's disk keep the way back to the old root") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  fill_block_of_journal(move.root);
+  FullDisk full(move.root);
+  check_done(move.run_by_config({"rollback", "--yes"}));
+  CHECK_FALSE(move.host.exists("drover"));
+  CHECK(move.host.damage() == "");
 }

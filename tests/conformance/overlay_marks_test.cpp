@@ -115,13 +115,13 @@ TEST_CASE("content that is called as overlay's own attributes comes out of a lay
     if (one.driver.kind != DriverKind::overlay2) continue;
     CAPTURE(one.name());
     TestHome home(one.driver, one.filesystem);
-    LayerId id(64, 'a');
-    {
-      OpenLayer layer = home->create(id, std::nullopt, {});
-      layer.root.make_path("folder", 0755).set_xattr("", "trusted.overlay.overlay.note", "nested");
-    }
+    LayerId id(64, 'a'), top(64, 'b');
+    home->create(id, std::nullopt, {}).root.make_path("folder", 0755);
+    Dir::open(home.path()).walk(id + "/diff/folder").set_xattr("", "trusted.overlay.overlay.note", "nested");
     home->seal(id);
-    auto seen = one.driver.mount(home.path(), *home, id);
+    home->create(top, id, {});
+    home->seal(top);
+    auto seen = one.driver.mount(home.path(), *home, top);
     if (auto note = seen->root().xattr("folder", "trusted.overlay.note"))
       CHECK(*note == "nested");
     else

@@ -2,7 +2,6 @@
 // with ENOSYS (openat2, fsopen, pidfd_open, clone3 ...). Needs root.
 //
 // usage: on_old_kernel COMMAND [ARGUMENT...]
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
