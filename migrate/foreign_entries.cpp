@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "drivers/sys/error.hpp"
-#include "drivers/sys/printable.hpp"
+#include "migrate/target_root.hpp"
 
 namespace drover {
 
@@ -80,20 +80,11 @@ std::vector<std::string> foreign_in_records(const Dir& records) {
   return ForeignSearch({std::begin(kRecordNames), std::end(kRecordNames)}, false).run(records);
 }
 
-std::string list_of_foreign(const std::vector<std::string>& paths) {
-  constexpr std::size_t kMost = 5;
-  std::string list;
-  for (std::size_t i = 0; i < paths.size() && i < kMost; ++i)
-    list += (i ? ", `" : "`") + printable(paths[i]) + "`";
-  if (paths.size() > kMost) list += " and " + std::to_string(paths.size() - kMost) + " more";
-  return list;
-}
-
 void require_no_foreign(const Dir& home, const Driver& driver) {
   auto foreign = foreign_in_home(home, driver);
   if (foreign.empty()) return;
   throw Error("no engine has made this, so it was not carried, and it would be deleted with the old data: " +
-                  list_of_foreign(foreign),
+                  some_names(foreign),
               "move it elsewhere, or delete it yourself, then: drover commit");
 }
 

@@ -14,9 +14,6 @@ std::vector<std::string> foreign_in_home(const Dir& home, const Driver&);
 std::vector<std::string> foreign_in_empty_home(const Dir& home, const Driver&);
 std::vector<std::string> foreign_in_records(const Dir& records);
 
-/// The first few of them, for a message: "`/a`, `/b` and 7 more".
-std::string list_of_foreign(const std::vector<std::string>& paths);
-
 /// Throws Error where a home that is about to be deleted has such: nobody has carried it.
 void require_no_foreign(const Dir& home, const Driver&);
 

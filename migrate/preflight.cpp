@@ -196,7 +196,7 @@ void note_foreign(Plan& plan, const Dir& data_root, const Driver& source) {
   auto home = data_root.try_sub(name_of(source.kind()));
   if (auto foreign = home ? foreign_in_home(*home, source) : std::vector<std::string>(); !foreign.empty())
     plan.notes.push_back("what no engine has made is not carried, and must be elsewhere before a commit: " +
-                         list_of_foreign(foreign));
+                         some_names(foreign));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "migrate/foreign_entries.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
+#include "migrate/target_root.hpp"
 
 namespace drover {
 
@@ -68,7 +69,7 @@ void require_free_target(const DataRoot& root, const Dir& dir, DriverKind to, co
   if (auto records = image.try_sub(name))
     for (std::string& path : foreign_in_records(*records)) foreign.push_back(std::move(path));
   if (foreign.empty()) return;
-  throw Error("there is in the way what no engine with " + name + " has made: " + list_of_foreign(foreign),
+  throw Error("there is in the way what no engine with " + name + " has made: " + some_names(foreign),
               "move it elsewhere: `drover commit` would delete it with the empty store that it is in");
 }
 
