@@ -109,8 +109,10 @@ TEST_CASE("an import that is killed is resumed or given up") {
     };
   };
   for (const char* end : {"resume", "rollback"})
-    for (auto [phase, steps] : {std::pair("reading", 2), std::pair("making and proving", 0),
-                                std::pair("making and proving", 3), std::pair("placing", 0)}) {
+    for (auto point : {std::pair("reading", 2), std::pair("making and proving", 0),
+                       std::pair("making and proving", 3), std::pair("placing", 0)}) {
+      const auto& phase = point.first;
+      const auto& steps = point.second;
       CAPTURE(std::string(end));
       CAPTURE(std::string(phase));
       CAPTURE(steps);

@@ -20,7 +20,7 @@ namespace drover::test {
 namespace {
 
 // The sanitizers map all of the address space, and need stack, memory and time of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef DROVER_SANITIZED
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;

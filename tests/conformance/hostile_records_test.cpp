@@ -189,9 +189,10 @@ TEST_CASE("JSON without end is refused soon, and with little memory") {
       {"a text that does not end", "\"" + std::string(3 * kMega, '\\')},
   };
   std::vector<std::string> targets = {container_config(host), host.path("image/overlay2/repositories.json")};
-  for (const auto& [name, text] : texts) {
+  for (const auto& [what, text] : texts) {
+    const std::string name = what;
     for (const std::string& path : targets) {
-      CAPTURE(std::string(name));
+      CAPTURE(name);
       CAPTURE(path);
       Replaced file(host, path);
       write_text(path, text);

@@ -105,7 +105,8 @@ Run MoveHost::run_by_config(std::vector<std::string> words) const {
 
 void MoveHost::check_untouched() const {
   auto now = fingerprint(host.root());
-  for (const auto& [path, fact] : before) CHECK_MESSAGE((now.contains(path) && now.at(path) == fact), path);
+  for (const auto& item : before)
+    CHECK_MESSAGE((now.contains(item.first) && now.at(item.first) == item.second), item.first);
   CHECK(now.size() == before.size());
 }
 

@@ -10,7 +10,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
-ASAN, FAST = "build-fuzz", "build-fuzz-fast"
+ASAN, FAST = "build-debug", "build-fuzz-fast"
 # What is found to be of interest is shared by both.
 CORPUS = os.path.join(TREE, ASAN, "corpus")
 LONGEST_INPUT = 16384
@@ -171,7 +171,7 @@ def quick(name):
 
 
 def build_tree(build):
-    preset = {ASAN: "fuzz", FAST: "fuzz-fast"}[build]
+    preset = {ASAN: "debug", FAST: "fuzz-fast"}[build]
     subprocess.run(["cmake", "--preset", preset], cwd=TREE, check=True, stdout=subprocess.DEVNULL)
     command = ["cmake", "--build", "--preset", preset, "--target", "drover_fuzz", "--", "--quiet"]
     subprocess.run(command, cwd=TREE, check=True)

@@ -176,7 +176,8 @@ TEST_CASE("a damaged plan is an error as long as its migration is open") {
       {R"({"version": 7, "from": "overlay2", "to": "aufs", "config": "/c"})", "is of another version of drover"},
   };
   for (const auto& [plan, says] : damages) {
-    CAPTURE(std::string(plan));
+    const std::string damaged = plan;
+    CAPTURE(damaged);
     Root root;
     root.make("one", plan, in_state("switched"));
     std::string message = "`" + root.tree.path("/drover/one/plan.json") + "` " + says;
