@@ -38,15 +38,22 @@ def sources():
     ] + ["overlay@ext4", "overlay@xfs"]
 
 
+def home_source(driver):
+    """The driver's source where one of each driver is enough."""
+    return driver + ("@btrfs" if driver == "btrfs" else "@ext4")
+
+
 def make_source(bench, name):
-    """Builds a data root with the engine, and proves the observer: a restart must make no difference."""
+    """Builds a data root with the engine, and proves the observer, once for each driver: a restart must make no
+    difference."""
     driver, made_for, filesystem = parts_of(name)
     bench.make_root(driver, filesystem)
     bench.engine.start()
     fixture.make(bench.engine, bench.place, {driver, made_for})
     bench.engine.stop()
     seen = bench.observe_all(driver)
-    bench.check_all(seen, driver)
+    if name == home_source(driver):
+        bench.check_all(seen, driver)
     bench.keep_as_source(name, seen)
 
 
@@ -213,7 +220,7 @@ def cases():
         ("observer/detects", "overlay2@ext4", lambda bench: observer_detects(bench, "overlay2@ext4"))
     )
     for driver in DRIVERS + ("overlay",):
-        name = driver + ("@btrfs" if driver == "btrfs" else "@ext4")
+        name = home_source(driver)
         found.append(("null/" + driver, name, lambda bench, name=name: null_life(bench, name)))
     for name, target in pairs():
         driver, filesystem = name.split("@")

@@ -12,6 +12,8 @@ import urllib.parse
 START_SECONDS = 90
 STOP_SECONDS = 60
 CLIENT = "/usr/bin/docker"
+# The engine starts itself anew for each layer and container, and a quarter of that time goes into garbage.
+FEW_COLLECTIONS = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
 
 
 class EngineError(Exception):
@@ -64,6 +66,7 @@ class Engine:
             ],
             stdout=log,
             stderr=log,
+            env={**os.environ, **FEW_COLLECTIONS},
         )
         log.close()
         exited = os.pidfd_open(self._process.pid)
