@@ -48,6 +48,22 @@ std::optional<std::string> try_read_text(const Dir& folder) {
   return file.text;
 }
 
+/// At the end of the file; false with errno.
+bool take_room(int fd) {
+  constexpr off_t kRoom = 64 << 10;  // some hundred lines
+  struct stat now;
+  return ::fstat(fd, &now) == 0 &&
+         (disk::fallocate(fd, FALLOC_FL_KEEP_SIZE, now.st_size, kRoom) == 0 || errno == EOPNOTSUPP);
+}
+
+/// What is behind `end` goes; false with errno. With it goes the room behind it, which others may take: it is
+/// taken again at once, if it can be.
+bool cut(int fd, off_t end) {
+  if (disk::ftruncate(fd, end) != 0) return false;
+  (void)take_room(fd);
+  return true;
+}
+
 /// The text up to its last complete line.
 std::string_view complete_lines(std::string_view text) {
   std::size_t end = text.rfind('\n');
@@ -93,11 +109,9 @@ Journal Journal::open(const Dir& folder) {
   auto text = try_read_text(folder);
   auto old = folder.try_open_regular(kName, O_WRONLY | O_APPEND);
   Fd fd = old ? std::move(*old) : folder.open_file(kName, O_WRONLY | O_CREAT | O_EXCL | O_APPEND, 0600);
-  if (text) {
-    std::size_t whole = complete_lines(*text).size();
-    if (whole != text->size() && disk::ftruncate(fd.get(), static_cast<off_t>(whole)) != 0)
-      throw_errno("cannot mend `" + folder.path_of(kName) + "`");
-  }
+  const std::size_t whole = text ? complete_lines(*text).size() : 0;
+  if (text && whole != text->size() && !cut(fd.get(), static_cast<off_t>(whole)))
+    throw_errno("cannot mend `" + folder.path_of(kName) + "`");
   folder.sync();
   return Journal(std::move(fd));
 }
@@ -116,11 +130,7 @@ JournalContent Journal::read(const Dir& folder) {
 }
 
 void Journal::reserve() {
-  constexpr off_t kRoom = 64 << 10;  // some hundred lines
-  struct stat now;
-  if (::fstat(fd_.get(), &now) != 0) throw_errno("cannot look at the migration's journal");
-  if (disk::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, now.st_size, kRoom) != 0 && errno != EOPNOTSUPP)
-    throw_errno("cannot take room for the migration's journal");
+  if (!take_room(fd_.get())) throw_errno("cannot take room for the migration's journal");
 }
 
 void Journal::layers_finished(const std::vector<FinishedLayer>& layers) {
@@ -147,7 +157,7 @@ void Journal::append(const std::string& lines) {
   if (n != static_cast<ssize_t>(lines.size())) {
     int error = n < 0 ? errno : ENOSPC;
     // Another line may follow in this run; what is torn must not become a part of it.
-    if (n > 0 && disk::ftruncate(fd_.get(), before.st_size) != 0) error = errno;
+    if (n > 0 && !cut(fd_.get(), before.st_size)) error = errno;
     throw_errno("cannot write the migration's journal", error);
   }
   if (disk::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
