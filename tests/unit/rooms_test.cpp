@@ -32,7 +32,7 @@ std::vector<std::string> upward_includes(const fs::path& file, const std::string
   std::istringstream lines(text);
   std::smatch match;
   for (std::string line; std::getline(lines, line);) {
-    if (!std::regex_search(line, match, include)) continue;
+    if (line.find('#') == std::string::npos || !std::regex_search(line, match, include)) continue;
     const std::string included = match[1];
     const std::size_t room = room_of(included);
     if (room == kRooms.size()) {
@@ -60,7 +60,7 @@ std::vector<std::string> disk_changes(const fs::path& file, const std::string& t
   std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
-    if (std::regex_search(line, change))
+    if (line.find("::") != std::string::npos && std::regex_search(line, change))
       found.push_back(file.generic_string() + ":" + std::to_string(number) + " changes a disk: " + line);
   }
   return found;
