@@ -11,7 +11,7 @@ import machine
 import observe
 import snapshot
 from disk import Disk
-from engine import Engine, EngineError
+from engine import FEW_COLLECTIONS, Engine, EngineError
 
 SECONDS = 300
 DISK, RUN = "/run/crash/disk", "/run/crash/run"
@@ -125,7 +125,7 @@ class Host:
     # --- the engine
 
     def engine(self):
-        engine = Engine(self.place)
+        engine = Engine(self.place, FEW_COLLECTIONS)
         engine.names_root = not self.kind.moves_root
         return engine
 

@@ -9,7 +9,7 @@ import subprocess
 
 import machine
 import observe
-from engine import Engine
+from engine import FEW_COLLECTIONS, Engine
 
 AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 DRIVERS = ("overlay2", "fuse-overlayfs", "vfs", "btrfs")
@@ -42,7 +42,7 @@ class Bench:
         self.work, self.task = work, task
         self.place = machine.place_of(task, work)
         machine.enter(self.place)
-        self.engine = Engine(self.place)
+        self.engine = Engine(self.place, FEW_COLLECTIONS)
         self._drover = drover
         self.image = os.path.join(work, "cases", task.replace("/", "-") + ".img")
         self.driver = None  # of the data root as it was taken

@@ -8,7 +8,7 @@ import subprocess
 
 import machine
 import observe
-from engine import Engine
+from engine import FEW_COLLECTIONS, Engine
 from images import base_layer, read_busybox, top_layer
 from layers import Archive, Layer
 
@@ -48,7 +48,7 @@ def newer_engine(bench, suite):
     machine.run("mount", "--bind", root, root)
     for folder in ("/proc", "/sys", "/dev", "/run"):
         machine.run("mount", "--rbind", folder, root + folder)
-    bench.engine = Engine(bench.place, ["chroot", root])
+    bench.engine = Engine(bench.place, (*FEW_COLLECTIONS, "chroot", root))
     bench.engine.start()
     try:
         yield bench.engine
@@ -104,7 +104,7 @@ def remapped(bench, filesystem):
         machine.run("mount", "--bind", "/run/e2e/map", path)
     place = bench.place
     bench.place = RemappedPlace(place.disk, place.run, place.cgroup, place.engine_log)
-    bench.engine = Engine(bench.place)
+    bench.engine = Engine(bench.place, FEW_COLLECTIONS)
     bench.make_root("overlay2", filesystem)
     bench.write_config({"storage-driver": "overlay2", "userns-remap": "dockremap"})
     bench.engine.start()

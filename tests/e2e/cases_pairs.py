@@ -38,7 +38,7 @@ def sources():
     ] + ["overlay@ext4", "overlay@xfs"]
 
 
-def home_source(driver):
+def source_of(driver):
     """The driver's source where one of each driver is enough."""
     return driver + ("@btrfs" if driver == "btrfs" else "@ext4")
 
@@ -52,7 +52,7 @@ def make_source(bench, name):
     fixture.make(bench.engine, bench.place, {driver, made_for})
     bench.engine.stop()
     seen = bench.observe_all(driver)
-    if name == home_source(driver):
+    if name == source_of(driver):
         bench.check_all(seen, driver)
     bench.keep_as_source(name, seen)
 
@@ -220,7 +220,7 @@ def cases():
         ("observer/detects", "overlay2@ext4", lambda bench: observer_detects(bench, "overlay2@ext4"))
     )
     for driver in DRIVERS + ("overlay",):
-        name = home_source(driver)
+        name = source_of(driver)
         found.append(("null/" + driver, name, lambda bench, name=name: null_life(bench, name)))
     for name, target in pairs():
         driver, filesystem = name.split("@")

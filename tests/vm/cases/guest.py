@@ -70,7 +70,7 @@ def write_config(driver, *options):
 
 @contextlib.contextmanager
 def running_engine(driver):
-    docker = engine.Engine(PLACE).start()
+    docker = engine.Engine(PLACE, engine.FEW_COLLECTIONS).start()
     try:
         used = docker.api("/info")["Driver"]
         if used != driver:
