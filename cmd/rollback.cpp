@@ -11,6 +11,7 @@
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/import.hpp"
 #include "migrate/made_since.hpp"
+#include "migrate/migrate.hpp"
 #include "migrate/own_config.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/root_switch.hpp"

@@ -12,7 +12,6 @@
 #include "tests/support/host_tree.hpp"
 
 using namespace drover;
-using namespace drover::test;
 
 TEST_CASE("what is mounted in a store is neither counted nor read") {
   HostTree tree;

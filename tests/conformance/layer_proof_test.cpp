@@ -8,6 +8,7 @@
 
 #include "drivers/marks.hpp"
 #include "drivers/sys/error.hpp"
+#include "migrate/left_behind.hpp"
 #include "migrate/stage_layer.hpp"
 #include "migrate/survey.hpp"
 #include "tests/conformance/renames_host.hpp"

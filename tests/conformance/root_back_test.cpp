@@ -71,7 +71,7 @@ TEST_CASE("what is not wanted in either root, or was removed with the engine, do
 }
 
 TEST_CASE("neither layers that BuildKit alone knows of nor a broken new root keep a rollback") {
-  for (const std::string& lost :
+  for (const std::string lost :
        {"", "image", "image/overlay2/layerdb", "overlay2", "containers", "volumes"}) {
     CAPTURE(lost);
     MoveHost move("xfs");
