@@ -1,4 +1,5 @@
 // Removal of whole trees, with all that may keep single entries of them.
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -54,28 +55,29 @@ class Unprotected {
   bool done_ = false;
 };
 
-/// Of an entry that is not empty: whether it was a subvolume of btrfs and is gone now. One that has others in
-/// it can only be emptied, and is made writable for that.
-bool remove_subvolume(const Dir& in, const std::string& name) {
+/// Of a directory that is not empty: opened, to be emptied; nothing if it was a subvolume of btrfs and is
+/// gone now. A subvolume that has others in it can only be emptied, and is made writable for that.
+std::optional<Dir> remove_subvolume_or_open(const Dir& in, const std::string& name) {
   Dir own = in.sub(name);
-  if (!is_subvolume(own)) return false;
-  if (destroy_subvolume(in, name)) return true;
+  if (!is_subvolume(own)) return own;
+  if (destroy_subvolume(in, name)) return std::nullopt;
   make_writable(own);
-  return false;
+  return own;
 }
 
-/// Removes a file, an empty directory or a subvolume. False: it is a directory with something in it. `owned`:
-/// the directory it is in is to go as well, and may be changed.
-bool remove_entry(const Dir& in, const std::string& name, bool owned) {
+/// Removes a file, an empty directory or a subvolume. Anything else is a directory with something in it,
+/// which is opened. `owned`: the directory it is in is to go as well, and may be changed. `is_dir` is what it
+/// is likely to be: of what it is not, the call that it does not need is made first.
+std::optional<Dir> remove_or_open(const Dir& in, const std::string& name, bool owned, bool is_dir) {
   Unprotected file, above;
   while (true) {
-    if (disk::unlinkat(in.fd(), name.c_str(), 0) == 0 || errno == ENOENT) return true;
+    // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
+    if (disk::unlinkat(in.fd(), name.c_str(), is_dir ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) return {};
     int error = errno;
-    if (error == EISDIR || error == EPERM) {
-      // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
-      if (disk::unlinkat(in.fd(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
-      if (errno == ENOTEMPTY || errno == EEXIST) return remove_subvolume(in, name);
-      if (errno != ENOTDIR) error = errno;
+    if (is_dir && (error == ENOTEMPTY || error == EEXIST)) return remove_subvolume_or_open(in, name);
+    if (error == (is_dir ? ENOTDIR : EISDIR)) {
+      is_dir = !is_dir;
+      continue;
     }
     // Either of them may be what is protected, or both; once.
     if (error == EPERM && !file.done() && !above.done()) {
@@ -106,15 +108,15 @@ void empty(const Dir& top, bool owned) {
       levels.pop();
       continue;  // its name is still the last one of the level above
     }
-    const std::string& name = level.entries.back().name;
-    if (remove_entry(*level.dir, name, owned || levels.size() > 1)) {
+    const DirEntry& entry = level.entries.back();
+    auto child = remove_or_open(*level.dir, entry.name, owned || levels.size() > 1, entry.type == DT_DIR);
+    if (!child) {
       level.entries.pop_back();
       continue;
     }
-    Dir child = level.dir->sub(name);
-    auto entries = child.list();
-    if (entries.empty()) throw_errno("cannot remove `" + child.path() + "`", ENOTEMPTY);
-    levels.push({TrailDir(std::move(child)), std::move(entries)});
+    auto entries = child->list();
+    if (entries.empty()) throw_errno("cannot remove `" + child->path() + "`", ENOTEMPTY);
+    levels.push({TrailDir(std::move(*child)), std::move(entries)});
   }
 }
 
@@ -122,10 +124,13 @@ void empty(const Dir& top, bool owned) {
 
 void Dir::remove_tree(std::string_view name) const {
   std::string entry(name);
-  if (!exists(name)) return;
-  if (remove_entry(*this, entry, false)) return;
-  empty(sub(name), true);
-  if (!remove_entry(*this, entry, false)) throw_errno("cannot remove `" + path_of(name) + "`", ENOTEMPTY);
+  auto found = try_stat(name);
+  if (!found) return;
+  auto open = remove_or_open(*this, entry, false, S_ISDIR(found->st_mode));
+  if (!open) return;
+  empty(*open, true);
+  if (remove_or_open(*this, entry, false, true))
+    throw_errno("cannot remove `" + path_of(name) + "`", ENOTEMPTY);
 }
 
 void Dir::clear() const { empty(*this, false); }
