@@ -13,8 +13,9 @@ namespace drover {
 /// where there is enough to do for them, else one. An exception as run_tasks says.
 inline void for_slices(std::size_t count, const std::function<void(std::size_t, std::size_t)>& f) {
   constexpr std::size_t kWorthAThread = 256, kMostThreads = 8;
-  const std::size_t threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
-  const std::size_t slices = std::clamp<std::size_t>(count / kWorthAThread, 1, threads);
+  std::size_t slices = std::clamp<std::size_t>(count / kWorthAThread, 1, kMostThreads);
+  // Asks the system, each time.
+  if (slices > 1) slices = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, slices);
   std::vector<Task> tasks;
   for (std::size_t i = 0; i < slices; ++i)
     tasks.push_back({[&, i] { f(count * i / slices, count * (i + 1) / slices); }, {}});
