@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 #include <stdexcept>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -29,8 +30,13 @@ class TaskRunner : public Lender {
   void run(unsigned threads) {
     if (tasks_.empty()) return;
     std::vector<std::jthread> others;
-    for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(true); });
-    work(threads > 1);
+    try {
+      for (std::size_t i = 1; i < threads; ++i) others.emplace_back([this] { work(true); });
+    } catch (const std::system_error& e) {
+      // At a limit of the user's or a control group's: those that there are do it.
+      if (e.code() != std::errc::resource_unavailable_try_again) throw;
+    }
+    work(!others.empty());
     others.clear();
     if (failure_) std::rethrow_exception(failure_);
     if (left_ > 0) throw std::logic_error("tasks wait for each other");

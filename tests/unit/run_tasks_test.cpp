@@ -1,6 +1,7 @@
 #include "migrate/run_tasks.hpp"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -67,6 +68,27 @@ TEST_CASE("tasks that do not wait for each other run at once") {
   };
   run_tasks({{meet, {}}, {meet, {}}}, 2);
   CHECK(begun == 2);
+}
+
+TEST_CASE("where the system gives no more threads, one does it all") {
+  pthread_attr_t as_it_was, huge;
+  REQUIRE(::pthread_getattr_default_np(&as_it_was) == 0);
+  ::pthread_attr_init(&huge);
+  ::pthread_attr_setstacksize(&huge, std::size_t{1} << 50);  // more than there are addresses
+  REQUIRE(::pthread_setattr_default_np(&huge) == 0);
+  int done = 0;  // of one thread
+  std::thread::id last;
+  std::vector<Task> tasks(10, {[&] {
+                                 ++done;
+                                 last = std::this_thread::get_id();
+                               },
+                               {}});
+  run_tasks(tasks, 4);
+  ::pthread_setattr_default_np(&as_it_was);
+  ::pthread_attr_destroy(&huge);
+  ::pthread_attr_destroy(&as_it_was);
+  CHECK(done == 10);
+  CHECK(last == std::this_thread::get_id());
 }
 
 TEST_CASE("the first failure is thrown, and nothing is begun after it") {
