@@ -19,21 +19,40 @@ using namespace drover::fuzz;
 
 namespace {
 
-/// What lies beside a layer's folder. Whoever writes there has been led out.
-struct Surroundings {
-  explicit Surroundings(const Dir& at) : folder(at.make_path("beside", 0755)) {
-    put_file(folder, "canary", "alive");
-    before = facts();
+constexpr const char *kLayer = "layer", *kAgain = "again";
+
+/// Where layers are made. What lies beside them stays from one run to the next: whoever writes there has been
+/// led out.
+class Surroundings {
+ public:
+  Surroundings() {
+    place_.put("beside/canary", "alive");
+    beside_ = place_.dir().sub("beside");
+    before_ = facts();
   }
+  /// Empty, and a new one.
+  Dir make(const char* layer) const {
+    place_.dir().remove_tree(layer);
+    return place_.dir().make_path(layer, 0755);
+  }
+  void check() const {
+    promise_same(facts(), before_, "nothing outside of the layer changes");
+    for (const DirEntry& entry : place_.dir().list())
+      promise(entry.name == "beside" || entry.name == kLayer || entry.name == kAgain,
+              "no other folder is made");
+  }
+
+ private:
   std::string facts() const {
-    std::string text = folder.read("canary");
-    struct stat st = folder.stat("canary");
+    std::string text = beside_.read("canary");
+    struct stat st = beside_.stat("canary");
     text += std::to_string(st.st_mode) + "," + std::to_string(st.st_uid) + "," + std::to_string(st.st_nlink);
-    for (const DirEntry& entry : folder.list()) text += "," + entry.name;
+    for (const DirEntry& entry : beside_.list()) text += "," + entry.name + "=" + std::to_string(entry.inode);
     return text;
   }
-  Dir folder;
-  std::string before;
+  KeptFolder place_;
+  Dir beside_;
+  std::string before_;
 };
 
 void unpack(const Dir& root, const std::string& layer, const std::string& changes) {
@@ -89,23 +108,19 @@ std::string inventory_of(const Dir& dir, const std::string& path, std::map<ino_t
 FUZZ_TARGET(layer_unpacker) {
   auto part = parts_of(input.substr(0, 4096), 2);
   const std::string layer = tar_of_text(part[0]), changes = part[1].empty() ? "" : tar_of_text(part[1]);
-  Dir place = empty_folder();
-  Surroundings beside(place);
-  auto check_beside = [&] {
-    promise_same(beside.facts(), beside.before, "nothing outside of the layer changes");
-  };
-  Dir root = place.make_path("layer", 0755), again = place.make_path("again", 0755);
+  static const Surroundings surroundings;
+  Dir root = surroundings.make(kLayer);
   const bool good = !refused([&] { unpack(root, layer, changes); });
-  check_beside();
+  surroundings.check();
   // Amendments are for a layer whose files have the content that is in its tar, which changes need not keep.
   if (!good || !changes.empty()) return;
-  std::string told;
   refused([&] {
-    told = amendments(root, layer);
+    const std::string told = amendments(root, layer);
+    Dir again = surroundings.make(kAgain);
     unpack(again, layer, told);
     std::map<ino_t, std::string> links, links_again;
     promise_same(inventory_of(again, "", links_again), inventory_of(root, "", links),
                  "tar and amendments make the same layer");
   });
-  check_beside();
+  surroundings.check();
 }
