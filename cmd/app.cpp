@@ -102,7 +102,10 @@ int run_app(int argc, char** argv, std::ostream& out, std::ostream& err) {
     return static_cast<int>(ExitCode::usage);
   } catch (const Error& e) {
     err << "drover: " << e.what() << "\n";
-    if (!e.hint().empty()) err << "hint: " << e.hint() << "\n";
+    std::string hint = e.hint();
+    // What has begun to change something says itself how to go on.
+    if (hint.empty() && e.code() == ExitCode::interrupted) hint = "nothing was changed; run it again";
+    if (!hint.empty()) err << "hint: " << hint << "\n";
     return static_cast<int>(e.code());
   } catch (const std::exception& e) {
     // No memory, no threads left: nothing that a command could name better.

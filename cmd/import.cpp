@@ -129,6 +129,7 @@ int run_import(const ImportFlags& flags, Context& context) {
                     "` is the data root of a user namespace (userns-remap), whose files have "
                     "other owners than an archive says",
                 "nothing was changed; images go in with `docker load`");
+  catch_interrupts();
   NewRoot made(store.root);
   DataRoot root = find_data_root(store.root.path, store.config);
   if (auto open = find_open_migration(Dir::open(root.path))) refuse_open_migration(*open, root.path);
@@ -141,7 +142,6 @@ int run_import(const ImportFlags& flags, Context& context) {
   options.threads = flags.threads;
   require_importable(root, options.to, options.settings, flags.force);
   refuse_mounts(root, options.to, options.to);
-  catch_interrupts();
   FdSource source(input.get(), flags.input == "-" ? "standard input" : "`" + flags.input + "`");
   auto progress = make_progress(context);
   options.approve = [&](const ImportSummary& summary) {

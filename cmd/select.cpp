@@ -7,6 +7,7 @@
 #include "cmd/context.hpp"
 #include "cmd/selection.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/interrupt.hpp"
 
 namespace drover {
 
@@ -58,6 +59,7 @@ int run_select(const SelectOptions& options, Context& context) {
   if (engine.name != std::string("docker") && !options.storage_opts.empty())
     throw Error(ExitCode::usage, "--storage-opt is for docker only",
                 "set options for " + options.engine + " by hand");
+  catch_interrupts();
   Ranking ranking = engine.rank(options, context);
   SelectResult result;
   if (options.explain) {

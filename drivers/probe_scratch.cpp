@@ -98,6 +98,8 @@ void Scratch::enter() const {
 }
 
 Probe guarded_probe(const std::string& place, const std::function<Probe()>& body) {
+  check_interrupted();
+  Uninterrupted whole;  // it is short, and one that is cut would say of the driver what is not so
   try {
     return body();
   } catch (const Error& e) {
