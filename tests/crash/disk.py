@@ -1,4 +1,4 @@
-"""The image file that a trial works on: taken from the prepared one, mounted, copied as a power cut leaves it."""
+"""The image file, or two, that a trial works on: taken from the prepared one, mounted, copied as a power cut leaves it."""
 import glob
 import os
 import signal
@@ -7,10 +7,11 @@ import time
 
 import machine
 
-SIZES = {"ext4": "192M", "btrfs": "512M"}
+SIZES = {"ext4": "192M", "xfs": "320M", "btrfs": "512M"}
 # As little as possible goes to the disk unasked, so that what was not synced is lost: no commits by the clock, and no
 # writing out of a file because another is renamed over it.
-OPTIONS = {"ext4": "loop,noauto_da_alloc,commit=6000", "btrfs": "loop,commit=6000"}
+OPTIONS = {"ext4": "loop,noauto_da_alloc,commit=6000", "xfs": "loop,nouuid", "btrfs": "loop,commit=6000"}
+SECOND = "new"  # where the second one is mounted, below the first
 # An image that is copied while the kernel writes to it may be of no single moment; then it is copied again.
 COPIES = 3
 
@@ -20,12 +21,21 @@ class Torn(Exception):
 
 
 class Disk:
-    def __init__(self, place, image, filesystem):
-        self.place, self.image, self.filesystem = place, image, filesystem
-        self.mounted = False
+    """`second`: a filesystem of its own is mounted at SECOND; its image's name ends in ".second"."""
+
+    def __init__(self, place, image, filesystem, second=False):
+        self.place, self.image, self.filesystem, self.second = place, image, filesystem, second
+
+    def _images(self, image):
+        return [image, image + ".second"] if self.second else [image]
 
     def make(self):
-        machine.make_filesystem(self.image, self.filesystem, SIZES[self.filesystem])
+        for image in self._images(self.image):
+            machine.make_filesystem(image, self.filesystem, SIZES[self.filesystem])
+        if self.second:
+            self._mount(self.image, self.place.disk)
+            os.mkdir(os.path.join(self.place.disk, SECOND))
+            machine.unmount(self.place)
         self.mount()
 
     def take(self, source):
@@ -33,20 +43,19 @@ class Disk:
         self._copy(source, self.image)
         self.mount()
 
-    def mount(self, image=None):
-        machine.run(
-            "mount",
-            "-t",
-            self.filesystem,
-            "-o",
-            OPTIONS[self.filesystem],
-            image or self.image,
-            self.place.disk,
-        )
-        self.mounted = True
+    def mount(self):
+        for image, folder in zip(self._images(self.image), ("", SECOND)):
+            self._mount(image, os.path.join(self.place.disk, folder))
+
+    def _mount(self, image, folder):
+        machine.run("mount", "-t", self.filesystem, "-o", OPTIONS[self.filesystem], image, folder)
+
+    def rename_to(self, image):
+        """The unmounted disk becomes another one."""
+        _rename_all(self._images(self.image), self._images(image))
 
     def unmount(self):
-        if not self.mounted:
+        if not os.path.ismount(self.place.disk):
             return
         for _ in range(600):
             done = subprocess.run(["umount", "-R", self.place.disk], stderr=subprocess.PIPE)
@@ -55,7 +64,6 @@ class Disk:
             time.sleep(0.05)  # a killed process's last mounts and files go soon after it; no event tells
         else:
             raise RuntimeError("cannot unmount: %s; %s" % (done.stderr.decode().strip(), self._users()))
-        self.mounted = False
 
     def _users(self):
         """Processes of this worker's that have something open on the disk."""
@@ -72,8 +80,7 @@ class Disk:
 
     def release(self):
         self.unmount()
-        if os.path.exists(self.image):
-            os.unlink(self.image)
+        _unlink_all(self._images(self.image))
 
     def keep_copy(self, name):
         """Of the disk as it is; it is mounted again afterwards."""
@@ -85,29 +92,44 @@ class Disk:
 
     def put_back(self, copy):
         self.release()
-        os.rename(copy, self.image)
+        _rename_all(self._images(copy), self._images(self.image))
         self.mount()
 
     def cut_power(self, process):
         """The process is stopped in the middle: the disk becomes what it was without what only memory held."""
         copies = [self.image + ".cut%d" % number for number in range(COPIES)]
         for copy in copies:
-            machine.run("cp", "--sparse=always", self.image, copy)
+            for source, target in zip(self._images(self.image), self._images(copy)):
+                machine.run("cp", "--sparse=always", source, target)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.release()
+        whole = False
         for copy in copies:
-            if self.mounted:
-                os.unlink(copy)
+            if whole:
+                _unlink_all(self._images(copy))
                 continue
-            os.rename(copy, self.image)
+            _rename_all(self._images(copy), self._images(self.image))
             try:
                 self.mount()
+                whole = True
             except RuntimeError as error:
                 print("torn copy: %s" % error, flush=True)
-                os.unlink(self.image)
-        if not self.mounted:
+                self.release()
+        if not whole:
             raise Torn("each of %d copies was torn" % COPIES)
 
     def _copy(self, source, target):
-        machine.copy_filesystem(source, target, self.filesystem)
+        for one, other in zip(self._images(source), self._images(target)):
+            machine.copy_filesystem(one, other, self.filesystem)
+
+
+def _rename_all(sources, targets):
+    for source, target in zip(sources, targets):
+        os.rename(source, target)
+
+
+def _unlink_all(images):
+    for image in images:
+        if os.path.exists(image):
+            os.unlink(image)

@@ -41,7 +41,8 @@ class Host:
             os.path.join(self.work, name + ".dockerd.log"),
         )
         machine.enter(self.place)
-        self.disk = Disk(self.place, os.path.join(self.work, name + ".img"), kind.filesystem)
+        image = os.path.join(self.work, name + ".img")
+        self.disk = Disk(self.place, image, kind.filesystem, kind.on_two_disks)
         self.root, self.new_root = self.place.root, os.path.join(self.place.disk, "new", "docker")
         self.archive = os.path.join(self.work, "all.drover")
 
@@ -64,11 +65,11 @@ class Host:
     def roots(self):
         return [root for root in (self.root, self.new_root) if os.path.isdir(root)]
 
-    def snapshot(self):
-        return snapshot.digest(self.place.disk, self.roots())
+    def entries(self):
+        return snapshot.entries(self.place.disk, self.roots())
 
     def whole_snapshot(self, since):
-        return snapshot.digest_of_all(self.place.disk, self.roots(), since)
+        return snapshot.digest(snapshot.entries_of_all(self.place.disk, self.roots(), since))
 
     def left_behind(self):
         return snapshot.left_behind(self.place.disk, self.roots())
@@ -164,9 +165,10 @@ class Host:
             file.write(text)
         return "%s in %s: %s" % (info["Driver"], info["DockerRootDir"], digest[:16])
 
-    def shows_all_of(self, before, after):
+    def shows_all_of(self, before, after, but=()):
         """Whether each image, tag and container that was there is there; both are answers of observe(). In another data
-        root a container's configuration names other paths, and through fuse-overlayfs an export has other links.
+        root a container's configuration names other paths, and through fuse-overlayfs an export has other links. `but`:
+        containers that need not be there.
         """
         seen = []
         for answer in (before, after):
@@ -185,7 +187,12 @@ class Host:
         return (
             set(old["images"]) <= set(new["images"])
             and tags(old) <= tags(new)
-            and all(new[what].get(name) == old[what][name] for what in compared for name in old[what])
+            and all(
+                new[what].get(name) == old[what][name]
+                for what in compared
+                for name in old[what]
+                if name not in but
+            )
         )
 
     def observe_copy(self):

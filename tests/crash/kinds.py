@@ -19,6 +19,9 @@ class Kind:
     filesystem: str = "ext4"
     runs_before: bool = True  # whether this kernel's engine has the driver that is there before
     moves_root: bool = False
+    on_two_disks: bool = False  # the new root is on one of its own
+    draws_ids: bool = False  # no two runs end alike
+    replaces: tuple = ()  # containers: between the two an engine finds neither
     adds: bool = False  # to what is there: of the new an engine may find a part, of the old all
 
 
@@ -47,7 +50,7 @@ def renamed(host):
 
 
 def movable(host):
-    os.mkdir(os.path.dirname(host.new_root))
+    os.makedirs(os.path.dirname(host.new_root), exist_ok=True)
     host.write_config({"data-root": host.root, "storage-driver": "overlay2"})
     host.make_sample_root()
     host.run_engine_once()
@@ -72,6 +75,13 @@ def importable(host):
     host.run_engine_once()
 
 
+def conflicting(host):
+    """A root whose container is not any more what it was when it was exported."""
+    sample(host)
+    host.drover("export", "-o", host.archive)
+    host.run_engine_once("start -a worker")
+
+
 def empty(host):
     host.write_config({"storage-driver": "overlay2", "debug": False})
     os.mkdir(host.root, 0o710)
@@ -92,8 +102,18 @@ def _migration(name, source, target, *flags, **more):
     )
 
 
-def all_kinds(archive):
-    """`archive` is where the kind `import` keeps what it imports."""
+def _root_move(name, **more):
+    command = ("migrate", "--to-root", "NEW_ROOT", "--to", "vfs", "--yes", "--jobs", "1")
+    return Kind(name, movable, command, MIGRATE_RESUME, ROLLBACK, moves_root=True, **more)
+
+
+def _import(name, make, work, *flags, **more):
+    command = ("import", "-i", os.path.join(work, name, "all.drover"), *flags)
+    return Kind(name, make, command, ("import", "--resume"), ROLLBACK, adds=True, draws_ids=True, **more)
+
+
+def all_kinds(work):
+    """`work` has a folder for each, in which an import's archive is."""
     return [
         _migration("delta-to-delta", "overlay2", "fuse-overlayfs"),
         _migration("delta-to-tree", "overlay2", "vfs"),
@@ -102,15 +122,15 @@ def all_kinds(archive):
         _migration("aufs-to-overlay2", "aufs", "overlay2", runs_before=False),
         _migration("renamed", "overlay2", "fuse-overlayfs", "--move"),
         _migration("renamed-marks", "aufs", "overlay2", "--move", runs_before=False),
-        Kind(
-            "to-root",
-            movable,
-            ("migrate", "--to-root", "NEW_ROOT", "--to", "vfs", "--yes", "--jobs", "1"),
-            MIGRATE_RESUME,
-            ROLLBACK,
-            moves_root=True,
+        # What one file's sync takes along is another thing on each filesystem.
+        _migration("delta-on-xfs", "overlay2", "fuse-overlayfs", filesystem="xfs"),
+        _migration("delta-on-btrfs", "overlay2", "fuse-overlayfs", filesystem="btrfs"),
+        _root_move("to-root"),
+        _root_move("to-root-elsewhere", on_two_disks=True),
+        _import("import", importable, work),
+        _import(
+            "import-replacing", conflicting, work, "--on-conflict", "replace", "--yes", replaces=("/worker",)
         ),
-        Kind("import", importable, ("import", "-i", archive), ("import", "--resume"), ROLLBACK, adds=True),
         Kind("commit", migrated, COMMIT, COMMIT, ()),
         Kind("commit-of-move", moved, COMMIT, COMMIT, (), moves_root=True),
         Kind("rollback", migrated, ROLLBACK, ROLLBACK, ()),

@@ -24,18 +24,22 @@ CHANCE = re.compile(r"(drover/|\.drover-probe-)(?:[0-9]{8}-[0-9]{6}|[0-9a-f]{16}
 TIMES = re.compile(rb'"time":"[^"]*"|[0-9]{8}-[0-9]{6}')
 
 
-def digest(top, roots):
-    """`roots` are the data roots below `top`."""
-    return _hash(line for path, line in _lines(top, roots, None) if not _is_own(path, roots))
+def entries(top, roots):
+    """A line for each entry. `roots` are the data roots below `top`. What was not finished no engine reads."""
+    return sorted(
+        line
+        for path, line in _lines(top, roots, None)
+        if not _is_own(path, roots) and not path.endswith(UNFINISHED)
+    )
 
 
-def digest_of_all(top, roots, since):
+def entries_of_all(top, roots, since):
     """The same, for drover too: what it goes on with is alike. Times after `since` (in nanoseconds) are the run's own."""
-    return _hash(line for path, line in _lines(top, roots, since))
+    return sorted(line for _, line in _lines(top, roots, since))
 
 
-def _hash(lines):
-    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+def digest(lines):
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def left_behind(top, roots):

@@ -7,8 +7,10 @@ import signal
 import tempfile
 import time
 
+import snapshot
 from host import Host, killed
 
+INTERRUPTED = 130
 ERRORS = ("ENOSPC", "EIO", "EDQUOT", "EROFS", "EMFILE")
 NOT_BEGUN = ("there is no migration", "there is no import")
 NOT_READ = "interrupted before it had read all of its archive"  # it is to be given up, and begun again
@@ -41,14 +43,16 @@ class Judge:
 
     def __init__(self, host, facts):
         self.host, self.facts = host, facts
+        self.entries = []  # of the disk that was judged last
         self._folder = os.path.join(host.work, "judged")
         os.makedirs(self._folder, exist_ok=True)
 
     def outcome(self):
         """ "old", "new" or "held"; anything else is Wrong."""
-        name = self.host.snapshot()
-        if not self.host.kind.runs_before and name == self.facts["snapshot before"]:
+        self.entries = self.host.entries()
+        if not self.host.kind.runs_before and self.entries == self.facts["entries before"]:
             return "old"  # no engine of this kernel's can be asked
+        name = snapshot.digest(self.entries)
         path = os.path.join(self._folder, name)
         if not os.path.exists(path):
             seen = self.host.observe_copy()
@@ -58,6 +62,9 @@ class Judge:
             os.rename(file.name, path)
         with open(path) as file:
             return self.of(file.read())
+
+    def _shows_all_but_replaced(self, seen):
+        return self.host.shows_all_of(self.facts["seen before"], seen, self.host.kind.replaces)
 
     def has_seen(self, state):
         """Whether drover has gone on, and back, from a disk like this one, its own folder included, and well."""
@@ -73,10 +80,10 @@ class Judge:
             return "old"
         if seen == "held":
             return "held"
-        if not self.host.kind.runs_before and seen.startswith("refused") and "driver not supported" in seen:
-            return "old"  # that driver is what the configuration names
         if self.host.kind.adds and self.host.shows_all_of(self.facts["seen before"], seen):
             return "old and more"
+        if self.host.kind.replaces and self._shows_all_but_replaced(seen):
+            return "replacing"
         raise Wrong("the engine shows neither what it showed before nor what it is to show: %s" % seen)
 
 
@@ -85,7 +92,7 @@ def prepare(host):
     facts = Facts(host.work)
     host.make()
     host.disk.unmount()
-    os.rename(host.disk.image, base_image(host))
+    host.disk.rename_to(base_image(host))
     host.disk.take(base_image(host))
     log = os.path.join(host.work, "changes")
     ran = host.run(host.kind.command, log=log)
@@ -96,10 +103,11 @@ def prepare(host):
     facts.facts = {
         "changes": len(changes),
         "renames": [number for number, change in enumerate(changes, 1) if change[1] == "renameat2"],
+        "entries after": host.entries(),
         "seen after": host.observe_copy(),
     }
     host.disk.take(base_image(host))
-    facts.facts["snapshot before"] = host.snapshot()
+    facts.facts["entries before"] = host.entries()
     facts.facts["seen before"] = host.observe_copy() if host.kind.runs_before else "no engine has it"
     for seen in (facts.facts["seen after"], facts.facts["seen before"]):
         if seen == "held" or seen.startswith("refused"):
@@ -131,6 +139,8 @@ class Trial:
                 return self._again()
             if fault == "engine":
                 return self._engine()
+            if fault == "term":
+                return self._signal()
             return self._error(fault)
         finally:
             self.host.disk.release()
@@ -196,9 +206,19 @@ class Trial:
             if ran.code != 0:
                 raise Wrong("after an engine there is no way on and no way back: %s" % ran)
         after = self.host.observe(start=False)
-        if not self.host.shows_all_of(before, after):
+        if not self.host.shows_all_of(before, after, self.host.kind.replaces):
             raise Wrong("what an engine had done is not there afterwards: %s, %s" % (before, after))
         return outcome
+
+    def _signal(self):
+        """SIGTERM: a tidy stop, or what could not be stopped any more is done."""
+        ran = self.host.run(self.host.kind.command, fault="term@%d" % self.number)
+        if ran.code == 0:
+            return self._ended_well()
+        if ran.code != INTERRUPTED:
+            raise Wrong("ended with %s" % ran)
+        self._check_message(ran)
+        return self._go_both_ways()
 
     # --- errors
 
@@ -213,16 +233,21 @@ class Trial:
         if ran.code not in codes:
             raise Wrong("ended with %s" % ran)
         if ran.code == 0:
-            outcome = self._require(self.judge.outcome(), ("new",), "after it had ended well")
-            self._check_clean_if_ended()
-            return outcome
+            return self._ended_well()
         self._check_message(ran)
         return self._go_both_ways()
+
+    def _ended_well(self):
+        outcome = self._require(self.judge.outcome(), "new", "after it had ended well")
+        self._check_clean_if_ended()
+        return outcome
 
     def _check_message(self, ran):
         lines = ran.text.splitlines()
         if not any(line.startswith("drover: ") for line in lines):
             raise Wrong("says no error: %s" % ran)
+        if ran.code != INTERRUPTED and not any("`/" in line for line in lines):
+            raise Wrong("names no path: %s" % ran)
         if not any(line.startswith("hint: ") for line in lines):
             raise Wrong("names no next step: %s" % ran)
 
@@ -261,7 +286,7 @@ class Trial:
         ran = self._on(self._forward_words())
         if ran.code != 0 and not self._had_ended(ran, before):
             raise Wrong("cannot go on: %s" % ran)
-        self._require(self.judge.outcome(), ("new",), "after going on")
+        self._require(self.judge.outcome(), "new", "after going on")
         self._check_clean_if_ended()
 
     def _had_ended(self, ran, outcome):
@@ -289,11 +314,18 @@ class Trial:
             raise Wrong("cannot go back: %s" % ran)
         elif HAD_ENDED not in ran.text:
             before = "old"
-        self._require(self.judge.outcome(), (before,), "after going back")
+        self._require(self.judge.outcome(), before, "after going back")
         if before == "old" and self.host.left_behind():
             raise Wrong("left behind: %s" % " ".join(self.host.left_behind()))
 
-    def _require(self, outcome, allowed, when):
-        if outcome not in allowed:
+    def _require(self, outcome, wanted, when):
+        """What the engine shows, and each file of the disk, drover's own aside."""
+        if outcome != wanted:
             raise Wrong("%s the engine shows what is %s" % (when, outcome))
+        known = {"old": "entries before", "new": "entries after"}.get(outcome)
+        if known and not self.host.kind.draws_ids:
+            are, were = set(self.judge.entries), set(self.facts[known])
+            if are != were:
+                shown = sorted(["- " + e for e in were - are] + ["+ " + e for e in are - were])[:4]
+                raise Wrong("%s the disk is not as it was: %s" % (when, "; ".join(shown)))
         return outcome

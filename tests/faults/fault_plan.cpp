@@ -130,6 +130,9 @@ Change::Change(const char* call, int at, const char* name) {
     case Plan::What::stop:
       stop_after_ = true;
       break;
+    case Plan::What::term:
+      ::kill(shared().first, SIGTERM);
+      break;
     case Plan::What::short_write:
       is_short_ = true;
       break;

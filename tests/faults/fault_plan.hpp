@@ -9,6 +9,7 @@ namespace drover::faults {
 /// ("stop@renameat2:image/vfs"; of a rename it is the new path):
 ///   before, after   SIGKILL before or after the change
 ///   stop            SIGSTOP after it: whoever waits can copy the disk as a power cut would leave it
+///   term            SIGTERM before it, which is made
 ///   short           a write that takes half of what it was given (at least one byte)
 ///   ENOSPC, EIO, EDQUOT, EROFS, EMFILE   the change is not made and fails so
 /// DROVER_FAULT_LOG names a file that gets a line for each change: its number, the call, what it is about.

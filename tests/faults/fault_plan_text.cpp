@@ -14,10 +14,10 @@ constexpr struct {
   Plan::What what;
   int error;
 } kKnown[] = {{"before", Plan::What::before, 0},     {"after", Plan::What::after, 0},
-              {"stop", Plan::What::stop, 0},         {"short", Plan::What::short_write, 0},
-              {"ENOSPC", Plan::What::error, ENOSPC}, {"EIO", Plan::What::error, EIO},
-              {"EDQUOT", Plan::What::error, EDQUOT}, {"EROFS", Plan::What::error, EROFS},
-              {"EMFILE", Plan::What::error, EMFILE}};
+              {"stop", Plan::What::stop, 0},         {"term", Plan::What::term, 0},
+              {"short", Plan::What::short_write, 0}, {"ENOSPC", Plan::What::error, ENOSPC},
+              {"EIO", Plan::What::error, EIO},       {"EDQUOT", Plan::What::error, EDQUOT},
+              {"EROFS", Plan::What::error, EROFS},   {"EMFILE", Plan::What::error, EMFILE}};
 
 /// "731", or "renameat2:image/": a call begins with no digit.
 bool parse_place(std::string_view text, Plan& plan) {

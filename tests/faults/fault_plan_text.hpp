@@ -7,7 +7,7 @@ namespace drover::faults {
 
 /// What $DROVER_FAULT says (fault_plan.hpp).
 struct Plan {
-  enum class What { nothing, before, after, stop, short_write, error } what = What::nothing;
+  enum class What { nothing, before, after, stop, term, short_write, error } what = What::nothing;
   int error = 0;
   unsigned long at = 0;  ///< 0: the first change that is `call` on a path with `part` in it
   std::string call, part;
