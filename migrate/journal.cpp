@@ -160,7 +160,12 @@ void Journal::append(const std::string& lines) {
     if (n > 0 && !cut(fd_.get(), before.st_size)) error = errno;
     throw_errno("cannot write the migration's journal", error);
   }
-  if (disk::fdatasync(fd_.get()) != 0) throw_errno("cannot sync the migration's journal");
+  if (disk::fdatasync(fd_.get()) != 0) {
+    int error = errno;
+    // This run goes on as if it had not been written; so must whoever reads it next.
+    if (cut(fd_.get(), before.st_size)) (void)disk::fdatasync(fd_.get());
+    throw_errno("cannot sync the migration's journal", error);
+  }
 }
 
 }  // namespace drover

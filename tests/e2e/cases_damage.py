@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import subprocess
 
 import machine
 import observe
@@ -231,6 +232,25 @@ def cut_image_config(bench):
     return {image}, set()
 
 
+def journal_not_synced(bench, source):
+    """A commit whose first word could not be made durable has not begun: the way back is still there."""
+    bench.take_source(source)
+    bench.drover("migrate", "--to", "vfs", "--yes")
+    words = [bench.faults_binary(), *bench.command("commit", "--yes")[1:]]
+    done = subprocess.run(
+        words,
+        env=dict(os.environ, DROVER_FAULT="EIO@fdatasync:journal"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+    )
+    if done.returncode != 1 or b"cannot sync the migration's journal" not in done.stdout:
+        raise AssertionError("exit %d: %r" % (done.returncode, done.stdout))
+    bench.drover("rollback", "--yes")
+    bench.check_all(bench.before, bench.driver)
+
+
 def cases():
     damages = {
         "flipped-byte": flip_byte,
@@ -253,6 +273,13 @@ def cases():
             "damage/discard",
             "overlay2@ext4",
             lambda bench: discard(bench, "overlay2@ext4", "vfs", lose_layer),
+        )
+    )
+    found.append(
+        (
+            "damage/journal-not-synced",
+            "overlay2@ext4",
+            lambda bench: journal_not_synced(bench, "overlay2@ext4"),
         )
     )
     found += [
