@@ -156,23 +156,23 @@ void LayerTransfer::fill_renamed(const PlannedLayer& layer) {
   renames_.stage(layer, *found_.source, target_);
 }
 
+// What fails in finish() is the target's, whatever the source is like by then: no attempt.
+
 void LayerTransfer::prove(const PlannedLayer& layer) {
-  attempt(layer, [&] {
+  bool proven = attempt(layer, [&] {
     LayerCheck check =
         folder_.record().no_proof ? LayerCheck::not_read : stager_->prove(layer, folder_.record().force);
-    {
-      std::lock_guard lock(mutex_);
-      checks_[layer.id] = check;
-    }
-    if (!layer.head) finish(layer);
+    std::lock_guard lock(mutex_);
+    checks_[layer.id] = check;
   });
+  if (proven && !layer.head) finish(layer);
 }
 
 void LayerTransfer::prove_whole(const PlannedLayer& layer) {
-  attempt(layer, [&] {
+  bool proven = attempt(layer, [&] {
     if (!folder_.record().no_proof) stager_->prove_whole(layer);
-    finish(layer);
   });
+  if (proven) finish(layer);
 }
 
 void LayerTransfer::finish(const PlannedLayer& layer) {
@@ -185,11 +185,12 @@ void LayerTransfer::finish(const PlannedLayer& layer) {
 
 /// Asked is the source itself, since the error of a copy does not say which side failed: what is the
 /// target's ends the migration. So does damage of the source, but where the migration keeps going: there it
-/// is noted, and what stands on it is not begun.
-void LayerTransfer::attempt(const PlannedLayer& layer, const std::function<void()>& work) {
-  if (is_skipped(layer)) return;
+/// is noted, and what stands on it is not begun. Whether it was done.
+bool LayerTransfer::attempt(const PlannedLayer& layer, const std::function<void()>& work) {
+  if (is_skipped(layer)) return false;
   try {
     work();
+    return true;
   } catch (const Error& e) {
     const bool keep_going = folder_.record().keep_going;
     if (!is_damage(e) || (!keep_going && e.code() == ExitCode::proof_failed)) throw;
@@ -200,6 +201,7 @@ void LayerTransfer::attempt(const PlannedLayer& layer, const std::function<void(
     progress_.step(describe(layer) + ": damaged", kept_.size() + done_, found_.plan.layers.size());
     damage_.emplace(layer.id, damage);
     skipped_.insert(layer.id);
+    return false;
   }
 }
 

@@ -43,7 +43,7 @@ class LayerTransfer {
   void prove(const PlannedLayer&);
   void prove_whole(const PlannedLayer&);
   void finish(const PlannedLayer&);
-  void attempt(const PlannedLayer&, const std::function<void()>& work);
+  bool attempt(const PlannedLayer&, const std::function<void()>& work);
   bool is_skipped(const PlannedLayer&);
   void leave_damaged();
   void count();
