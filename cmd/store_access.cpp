@@ -42,11 +42,11 @@ void require_trusted_attributes() {
   map >> inside >> outside >> count;
   bool first_namespace = inside == 0 && outside == 0 && count == 4294967295;
   if (admin && first_namespace) return;
-  throw Error(
-      std::string("drover cannot see all that layers hold: ") +
-          (first_namespace ? "it runs without CAP_SYS_ADMIN" : "it runs in a user namespace"),
-      "run it as the host's own root: in a container with --privileged and --userns=host, in a unit without "
-      "CapabilityBoundingSet or PrivateUsers");
+  throw Error(std::string("drover cannot see all that layers hold: ") +
+                  (first_namespace ? "it runs without CAP_SYS_ADMIN" : "it runs in a user namespace"),
+              "run it as the host's own root: in a container with --privileged, --userns=host and "
+              "--pid=host, in a unit without "
+              "CapabilityBoundingSet or PrivateUsers");
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ std::string probe_place(const std::string& data_root, std::string_view driver) {
   return root;
 }
 
+bool is_trial_scratch(std::string_view name) { return name.starts_with(kTrialPrefix); }
+
 Scratch::Scratch(const std::string& place) : parent_(Dir::open(place)) {
   remove_stale();
   for (int i = 0; i < kTries; ++i) {
@@ -79,7 +81,7 @@ Scratch::~Scratch() {
 
 void Scratch::remove_stale() const {
   for (const auto& entry : parent_.list()) {
-    if (!entry.name.starts_with(kTrialPrefix)) continue;
+    if (!is_trial_scratch(entry.name)) continue;
     auto stale = parent_.try_sub(entry.name);
     if (!stale || stale->stat().st_uid != ::geteuid() || ::flock(stale->fd(), LOCK_EX | LOCK_NB) != 0)
       continue;

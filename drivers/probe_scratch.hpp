@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "drivers/driver.hpp"
 #include "drivers/sys/dir.hpp"
@@ -37,6 +38,9 @@ class Scratch {
   std::string name_;
   Dir dir_;
 };
+
+/// Whether a name is that of such a directory.
+bool is_trial_scratch(std::string_view name);
 
 /// Runs a probe's body; an Error on its way out becomes the answer "no", with its text as the reason.
 Probe guarded_probe(const std::string& place, const std::function<Probe()>& body);

@@ -37,8 +37,9 @@ void count_carried(const Preflight& found, MigrationResult& result) {
 void finish_switch(const Dir& data_root, MigrationFolder& folder) {
   if (folder.state() != MigrationState::switching) folder.set_state(MigrationState::switching);
   Switch(data_root, folder).forward();
-  outlast_late_engines();
+  // First of all: what is written to the new setup from here on is not given up without a question.
   folder.set_state(MigrationState::switched);
+  outlast_late_engines();
 }
 
 /// Where the target's home is made: in a new root in its place, which no engine looks at yet.
@@ -52,8 +53,8 @@ void finish_root_switch(MigrationFolder& folder) {
   folder.set_state(MigrationState::switching);
   RootSwitch(folder).forward();
   folder.journal().step("the configuration names `" + folder.record().move->config_root + "`");
-  outlast_late_engines();
   folder.set_state(MigrationState::switched);
+  outlast_late_engines();
 }
 
 void stage_records_and_switch(const Dir& dir, MigrationFolder& folder, const Preflight& found,
@@ -89,8 +90,8 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
     prove_rest(dir, found.inventory, record, new_root);
   }
   new_root.sync_fs();
-  RootSwitch(folder).prepare(dir, found.rest.names, filled_volumes(dir));
-  folder.journal().reserve();
+  RootSwitch(folder).prepare(dir, new_root, found.rest.names, filled_volumes(dir));
+  folder.reserve();
   new_root.sync_fs();
   progress.phase("switching to " + new_root.path());
   finish_root_switch(folder);
@@ -154,6 +155,7 @@ bool back_to_staging(const Dir& data_root, MigrationFolder& folder) {
   bool untouched =
       folder.record().move ? !RootSwitch(folder).is_done() : Switch(data_root, folder).is_untouched();
   if (!untouched) return false;
+  if (folder.record().move) require_new_root_unused(folder);
   folder.set_state(MigrationState::staging);
   return true;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <ctime>
 
 #include "drivers/attributes.hpp"
@@ -328,6 +329,16 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
 
 void MigrationFolder::mark_pointer(MigrationState state) {
   if (pointer_) Journal::open(*pointer_).state(state);
+}
+
+void MigrationFolder::reserve() {
+  journal().reserve();
+  if (!pointer_) return;
+  try {
+    Journal::open(*pointer_).reserve();
+  } catch (const SystemError& e) {
+    if (e.number() != ENOSPC && e.number() != EDQUOT) throw;
+  }
 }
 
 void MigrationFolder::remove_pointer() {

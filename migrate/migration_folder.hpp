@@ -75,6 +75,9 @@ class MigrationFolder {
   /// Of a move: the same in the old root. `rolling_back` there means that the engine's configuration is the
   /// old one again, and that the new root's part may be gone.
   void mark_pointer(MigrationState);
+  /// Journal::reserve(); of a move in the old root, too, as far as there is room: that disk may be the full
+  /// one that is left.
+  void reserve();
   /// Of a move: the old root's part is there.
   bool has_pointer() const { return pointer_.has_value(); }
   /// Of a move: the old root knows of it no more. Without one nothing is done.

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <set>
 
@@ -84,6 +85,8 @@ void remove_carried(const MigrationFolder& folder, const Dir& root, const Invent
   if (auto left = read_left_behind(folder.dir()))
     for (const auto& [part, what] : *left)
       if (part.kind == Part::Kind::container) unreadable.erase(part.id);
+  // A cut commit may have left a container without its configuration; by the records it is one of ours.
+  for (const auto& [id, mount] : before.mounts) unreadable.erase(id);
   for (const std::string& name : RootSwitch(folder).carried()) {
     if (left_out(name) || name == kImage) continue;
     auto containers = name == kContainers ? root.try_sub(name) : std::nullopt;
@@ -115,7 +118,8 @@ void roll_back_move(MigrationFolder& folder) {
     const RootMove& move = move_of(folder);
     RootSwitch way(folder);
     if (state == MigrationState::staging) require_old_root_in_force(folder);
-    if (state == MigrationState::switched || way.is_done())
+    if (state == MigrationState::switching && !way.is_done()) require_new_root_unused(folder);
+    if (state == MigrationState::switched || state == MigrationState::switching || way.is_done())
       require_old_root_carried(folder);
     else if (state != MigrationState::rolling_back)
       require_whole_old_root(folder);
@@ -220,7 +224,13 @@ void commit_move(MigrationFolder& folder) {
   std::optional<EngineLock> lock;
   if (root && root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
   if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
-  folder.mark_pointer(MigrationState::committing);
+  try {
+    folder.mark_pointer(MigrationState::committing);
+  } catch (const SystemError& e) {
+    // What is on that disk is what makes room.
+    if (e.number() != ENOSPC && e.number() != EDQUOT) throw;
+    log_warning(e.what());
+  }
   // That goes last: where it is not, nothing is left to be deleted, or this is another filesystem.
   if (root && !folder.has_pointer())
     log_warning("`" + root->path_of("drover/" + folder.id()) +

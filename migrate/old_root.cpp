@@ -134,6 +134,19 @@ void require_old_root_in_force(const MigrationFolder& folder) {
                     "` there again, save what the engine has made in the new root, then go on");
 }
 
+void require_new_root_unused(const MigrationFolder& folder) {
+  const RootMove& move = *folder.record().move;
+  auto new_root = Dir::try_open(move.to_root);
+  RootSwitch way(folder);
+  if (!new_root || !way.is_kept() || way.new_root_has_nothing_new(*new_root)) return;
+  throw Error(ExitCode::in_use,
+              "an engine has run on the new root `" + move.to_root + "`, but `" +
+                  folder.record().config_path + "` does not name it: what was made there since would be lost",
+              "name `" + move.config_root +
+                  "` there again as data-root, then `drover migrate --resume` finishes the move; after that "
+                  "`drover rollback` goes back all the same");
+}
+
 Dir require_whole_old_root(const MigrationFolder& folder) {
   if (auto root = whole_old_root(folder)) return std::move(*root);
   throw Error("the old root `" + folder.record().move->from_root +

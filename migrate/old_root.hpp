@@ -25,6 +25,10 @@ std::vector<std::string> filled_volumes(const Dir& data_root);
 /// run there, and what it has made would be removed, or made anew.
 void require_old_root_in_force(const MigrationFolder&);
 
+/// Throws Error (in_use) where the new root is not as it was just before the configuration was to name it: an
+/// engine has run there, and what it has made would be lost. The configuration does not name it now.
+void require_new_root_unused(const MigrationFolder&);
+
 /// The same as whole_old_root(). Throws Error where that is nothing: there is no way back.
 Dir require_whole_old_root(const MigrationFolder&);
 

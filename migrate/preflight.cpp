@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -11,6 +12,7 @@
 #include "drivers/probe_scratch.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
+#include "drivers/sys/log.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/config_file.hpp"
@@ -212,8 +214,21 @@ bool still_runs(const ContainerRecord& container) {
   return false;
 }
 
+namespace {
+bool sees_all_processes() {
+  std::error_code error;
+  // PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h
+  return std::filesystem::read_symlink("/proc/self/ns/pid", error) == "pid:[4026531836]";
+}
+}  // namespace
+
 void refuse_if_running(const ContainerRecord& container) {
-  if (!still_runs(container)) return;
+  if (!still_runs(container)) {
+    if (container.running && container.pid > 0 && !sees_all_processes())
+      log_warning("container " + display_name(container) + " has no end in its record, and whether it runs " +
+                  "cannot be seen from a PID namespace other than the host's: see to it that it does not");
+    return;
+  }
   throw Error(ExitCode::in_use,
               "container " + display_name(container) + " still runs (pid " + std::to_string(container.pid) +
                   "), without an engine",

@@ -9,6 +9,7 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/target_root.hpp"
 
 namespace drover {
 
@@ -21,7 +22,7 @@ constexpr const char* kOldRoot = "old-root.json";
 std::vector<std::string> entry_facts(const Dir& root) {
   std::vector<std::string> facts;
   for (const DirEntry& entry : root.list()) {
-    if (entry.name == "drover") continue;
+    if (is_drovers(entry.name)) continue;
     std::string fact = as_utf8(entry.name) + " ";
     try {
       struct stat st = root.stat(entry.name);
@@ -59,11 +60,13 @@ RootSwitch::RootSwitch(const MigrationFolder& folder)
       config_(kept_, folder.record().config_path, folder.record().from, folder.record().to,
               folder.record().storage_opts, folder.record().move->config_root) {}
 
-void RootSwitch::prepare(const Dir& old_root, const std::vector<std::string>& carried,
+void RootSwitch::prepare(const Dir& old_root, const Dir& new_root, const std::vector<std::string>& carried,
                          const std::vector<std::string>& volumes) {
   config_.keep();
-  nlohmann::ordered_json facts{
-      {"entries", entry_facts(old_root)}, {"carried", carried}, {"volumes", volumes}};
+  nlohmann::ordered_json facts{{"entries", entry_facts(old_root)},
+                               {"new_entries", entry_facts(new_root)},
+                               {"carried", carried},
+                               {"volumes", volumes}};
   kept_.write_atomic(kOldRoot,
                      facts.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", 0600,
                      ::geteuid(), ::getegid());
@@ -87,6 +90,10 @@ bool RootSwitch::old_root_has_nothing_new(const Dir& old_root) const {
     std::sort(facts->begin(), facts->end());
   }
   return std::includes(then.begin(), then.end(), now.begin(), now.end());
+}
+
+bool RootSwitch::new_root_has_nothing_new(const Dir& new_root) const {
+  return names_in(kept_facts(kept_), "new_entries") == entry_facts(new_root);
 }
 
 DataRoot root_of(const MigrationRecord& record, const DataRoot& found) {

@@ -17,9 +17,9 @@ class RootSwitch {
   /// The folder's record must have a move; the folder must outlive this.
   explicit RootSwitch(const MigrationFolder&);
 
-  /// Keeps the old configuration, and what the old root is like now. To be called once all is staged and
+  /// Keeps the old configuration, and what both roots are like now. To be called once all is staged and
   /// proven. `volumes` are those that have something in them.
-  void prepare(const Dir& old_root, const std::vector<std::string>& carried,
+  void prepare(const Dir& old_root, const Dir& new_root, const std::vector<std::string>& carried,
                const std::vector<std::string>& volumes = {});
   /// The configuration names the new root.
   bool is_done() const { return config_.names_data_root(); }
@@ -36,6 +36,8 @@ class RootSwitch {
   /// Whether all that is at the old root's top is as it was then: an engine that starts on it makes some of
   /// that anew. What was deleted since is no harm.
   bool old_root_has_nothing_new(const Dir& old_root) const;
+  /// The same of the new root, where what was deleted since is something new.
+  bool new_root_has_nothing_new(const Dir& new_root) const;
 
  private:
   Dir kept_;

@@ -24,8 +24,6 @@ namespace {
 constexpr const char* kPlugins = "plugins";
 constexpr const char *kContainerFile = "config.v2.json", *kPluginFile = "config.json";
 
-bool is_drovers(const std::string& name) { return name == "drover" || name == "lost+found"; }
-
 /// A file whose text is to be another one in the new root.
 struct RewrittenFile {
   std::string folder, id, name;

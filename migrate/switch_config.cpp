@@ -68,7 +68,7 @@ bool SwitchConfig::names_data_root() const {
   if (!data_root_ || !named) return false;
   std::error_code error;
   auto plain = [&](const std::string& path) { return std::filesystem::weakly_canonical(path + "/.", error); };
-  return plain(*named) == plain(*data_root_);
+  return plain(*named) == plain(*data_root_) || std::filesystem::equivalent(*named, *data_root_, error);
 }
 
 bool SwitchConfig::names_target() const {

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "drivers/driver.hpp"
+#include "drivers/probe_scratch.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
@@ -112,6 +113,10 @@ std::string existing_part(const std::string& path) {
 }
 
 bool is_engine_scratch(const std::string& name) { return name == "tmp" || name == "tmp-old"; }
+
+bool is_drovers(const std::string& name) {
+  return name == kDroverFolder || name == "lost+found" || is_trial_scratch(name);
+}
 
 bool is_engine_name(const std::string& name) {
   // moby daemon/daemon.go, NewDaemon, from 1.7 to 29.

@@ -23,6 +23,9 @@ std::string existing_part(const std::string& path);
 /// The files of an engine's that are made anew by it, and no user's: "tmp", "tmp-old".
 bool is_engine_scratch(const std::string& name);
 
+/// What is drover's own there, or the filesystem's: its folder, where drivers are tried out, `lost+found`.
+bool is_drovers(const std::string& name);
+
 /// Names at a data root's top that engines have given, drivers' homes among them.
 bool is_engine_name(const std::string& name);
 

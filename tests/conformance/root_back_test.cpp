@@ -126,6 +126,75 @@ TEST_CASE("a half-made new root that an engine may have run on is neither given 
 }
 
 TEST_CASE(
+    "a new root that was lived on while the journal had not yet said so is neither given up nor made anew") {
+  MoveHost move("xfs");
+  const std::string before = move.host.config();
+  check_done(move.migrate());
+  const std::string after = move.host.config();
+  // As cut between the configuration's rename and the journal's word.
+  MigrationFolder::find(Dir::open(move.root))->set_state(MigrationState::switching);
+  SUBCASE("used, and the configuration taken back by somebody") {
+    Dir root = Dir::open(move.root);
+    root.sub("volumes").sub("data").sub("_data").write_new("since", "the only copy", 0644);
+    root.make_path("tmp", 0711);  // an engine makes it anew whenever it starts
+    move.host.write_config(before);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"migrate", "--resume", "--yes"}, {"rollback", "--yes"}}) {
+      Run refused = move.host.run(words);
+      CHECK(refused.code == 11);
+      CHECK_MESSAGE(has(message_of(refused), "an engine has run on the new root"), refused.err);
+      CHECK(fs::exists(move.root + "/volumes/data/_data/since"));
+    }
+    move.host.write_config(after);
+    check_done(move.run_by_config({"migrate", "--resume", "--yes"}));
+    CHECK(fs::exists(move.root + "/volumes/data/_data/since"));
+  }
+  SUBCASE("the same, under another name of the folder") {
+    const std::string alias = move.root + ".alias";
+    fs::create_directory_symlink(move.root, alias);
+    move.host.write_config("{\"storage-driver\": \"overlay2\", \"data-root\": \"" + alias + "\"}");
+    check_done(move.run_by_config({"migrate", "--resume", "--yes"}));
+  }
+  SUBCASE("not used: it is made anew, or given up") {
+    move.host.write_config(before);
+    check_done(move.host.run({"rollback", "--yes"}));
+    CHECK(move.host.damage() == "");
+    CHECK_FALSE(fs::exists(move.root));
+    return;
+  }
+  SUBCASE("not used, but the only copy of a volume by now") {
+    move.host.write_config(before);
+    old_root(move).remove_tree("volumes");
+    Run refused = move.host.run({"rollback", "--yes"});
+    CHECK(refused.code == 1);
+    CHECK_MESSAGE(has(message_of(refused), "/volumes` is missing or empty"), refused.err);
+    move.host.write_config(after);
+  }
+  CHECK(has_volume(move.root));
+  CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+}
+
+TEST_CASE("a commit that was cut within a container's folder goes on to its end") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  MigrationFolder::find(Dir::open(move.root))->set_state(MigrationState::committing);
+  for (const DirEntry& container : old_root(move).sub("containers").list())
+    old_root(move).sub("containers").sub(container.name).unlink("config.v2.json");
+  check_done(move.run_by_config({"commit", "--yes"}));
+  CHECK_FALSE(move.host.exists("containers"));
+  CHECK(move.host.losses(DriverKind::overlay2, move.root) == "");
+}
+
+TEST_CASE("where drivers are tried out in the old root is not carried") {
+  MoveHost move("xfs");
+  old_root(move).make_path(".drover-probe-1", 0700);
+  check_done(move.migrate());
+  CHECK_FALSE(fs::exists(move.root + "/.drover-probe-1"));
+  old_root(move).make_path(".drover-probe-2", 0700);
+  check_done(move.run_by_config({"commit", "--yes"}));
+}
+
+TEST_CASE(
     "a commit goes on where some of the old root was deleted by hand, but not with what is still used") {
   MoveHost move("xfs");
   check_done(move.migrate());

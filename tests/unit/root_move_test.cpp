@@ -183,7 +183,7 @@ TEST_CASE("the switch is one of the configuration, and comes back to the byte") 
   MigrationFolder folder = MigrationFolder::create(roots.old_dir(), record);
   RootSwitch way(folder);
   way.backward();  // nothing was kept yet: nothing is done
-  way.prepare(roots.old_dir(), {"image", "volumes"});
+  way.prepare(roots.old_dir(), roots.new_dir(), {"image", "volumes"});
   CHECK_FALSE(way.is_done());
   CHECK(roots.tree.read("/etc/daemon.json") == "{\"debug\": true}\n");
   for (int i = 0; i < 2; ++i) {
@@ -211,7 +211,7 @@ TEST_CASE("what an engine does to the old root is seen") {
   Roots roots;
   MigrationFolder folder = MigrationFolder::create(roots.old_dir(), roots.record());
   RootSwitch way(folder);
-  way.prepare(roots.old_dir(), {});
+  way.prepare(roots.old_dir(), roots.new_dir(), {});
   CHECK(way.old_root_has_nothing_new(roots.old_dir()));
   // As drivers that are tried out there.
   fs::create_directory(roots.old_root + "/probe");
