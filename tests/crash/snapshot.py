@@ -17,7 +17,9 @@ CONTENT = re.compile(
 )
 AUFS_MARK = re.compile(r"/aufs/diff/.*/\.wh\.[^/]+$")
 OWN = "drover"  # in a data root
-PROBE = ".drover-probe-"  # likewise, where drivers are tried out; the next drover removes what a killed one has left
+# Where drivers are tried out: in a data root, or above one that is not there yet. What a killed drover leaves the next
+# one removes that tries some out there.
+PROBE = "/.drover-probe-"
 UNFINISHED = ".drover-new"
 # What drover names, or writes down, by the clock or by chance.
 CHANCE = re.compile(r"(drover/|\.drover-probe-)(?:[0-9]{8}-[0-9]{6}|[0-9a-f]{16})")
@@ -53,7 +55,7 @@ def left_behind(top, roots):
 def _is_own(path, roots):
     folder = next((root for root in roots if path.startswith(root + "/")), None)
     name = path[len(folder) + 1 :].split("/")[0] if folder else ""
-    return name == OWN or name.startswith(PROBE)
+    return name == OWN or PROBE in path
 
 
 def _lines(top, roots, since):
