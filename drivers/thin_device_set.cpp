@@ -71,32 +71,21 @@ void ThinDeviceSet::require_own_pool() const {
                      "` is about: " + why,
                  "nothing of it was changed; its devices are somebody else's");
   };
-  for (const auto& [name, record] : readable_records(metadata_))
-    if (record.transaction_id > transaction_id_ + 1)
-      throw not_ours("its transaction ID is " + std::to_string(transaction_id_) + ", that of " + name +
-                     " is " + std::to_string(record.transaction_id));
+  if (auto why = why_not_of_records(metadata_, pool_.status())) throw not_ours(*why);
   auto base = read_device_record(metadata_, kBaseDevice);
+  if (!base || !base->initialized) return;
   // The engine asks the same (verifyBaseDeviceUUIDFS).
-  if (base && base->initialized && !set_.base_uuid.empty()) {
-    std::string filesystem;
-    try {
-      DmDevice device = pool_.activate(base->device_id, base->size_bytes, true);
-      if (!filesystem_on(device.fd(), "the base device").empty())
-        filesystem = filesystem_uuid(device.fd(), "the base device");
-    } catch (const SystemError& e) {
-      if (e.number() != ENODATA) throw;
-      if (used_ids_.size() == 1) return;  // base is gone, and its record was about to go: remove_all was cut
-      throw not_ours("it has no base device");
-    }
-    if (filesystem != set_.base_uuid) throw not_ours("its base device has another filesystem");
-  } else if (base && transaction_id_ > base->transaction_id) {
-    // Without a filesystem that can be told apart nothing else was made.
-    throw not_ours("its transaction ID is " + std::to_string(transaction_id_) +
-                   ", and base was not finished");
-  } else if (std::uint64_t used = pool_.status().used_data_blocks;
-             !base && used != 0 && read_transaction(metadata_)) {
-    throw not_ours("it has " + std::to_string(used) + " used blocks, and no base device is recorded");
+  std::string filesystem;
+  try {
+    DmDevice device = pool_.activate(base->device_id, base->size_bytes, true);
+    if (!filesystem_on(device.fd(), "the base device").empty())
+      filesystem = filesystem_uuid(device.fd(), "the base device");
+  } catch (const SystemError& e) {
+    if (e.number() != ENODATA) throw;
+    if (used_ids_.size() == 1) return;  // base is gone, and its record was about to go: remove_all was cut
+    throw not_ours("it has no base device");
   }
+  if (filesystem != set_.base_uuid) throw not_ours("its base device has another filesystem");
 }
 
 void ThinDeviceSet::take_back_unfinished() {
@@ -245,6 +234,29 @@ void ThinDeviceSet::remove_base(const DeviceRecord& base) {
   used_ids_.erase(base.device_id);
   metadata_.unlink(kBaseDevice);
   metadata_.sync();
+}
+
+std::optional<std::string> why_not_of_records(const Dir& metadata, const ThinPoolStatus& pool) {
+  std::map<std::string, DeviceRecord> records = readable_records(metadata);
+  std::string its_id = "its transaction ID is " + std::to_string(pool.transaction_id);
+  for (const auto& [name, record] : records)
+    if (record.transaction_id > pool.transaction_id + 1)
+      return its_id + ", that of " + name + " is " + std::to_string(record.transaction_id);
+  auto base = read_device_record(metadata, kBaseDevice);
+  if (!base) {
+    // Base is made first and removed last: a record that is left without it was left by damage.
+    if (!records.empty()) return "no base device is recorded, by which it could be told";
+    if (pool.used_data_blocks != 0 && read_transaction(metadata))
+      return "it has " + std::to_string(pool.used_data_blocks) +
+             " used blocks, and no base device is recorded";
+  } else if (!base->initialized) {
+    // Without a filesystem that can be told apart nothing else was made.
+    if (pool.transaction_id > base->transaction_id || records.size() > 1)
+      return its_id + ", and base was not finished";
+  } else if (read_device_set(metadata).base_uuid.empty()) {
+    return "no filesystem of its base device is recorded, by which it could be told";
+  }
+  return std::nullopt;
 }
 
 std::string recorded_device_ids(const Dir& metadata) {

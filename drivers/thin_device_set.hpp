@@ -58,6 +58,10 @@ class ThinDeviceSet {
   bool unusable_ = false;  ///< a device was made that no record tells of
 };
 
+/// Why the records in `metadata` cannot be about this pool, or do not tell that they are; nothing: they may
+/// be, and are if the base device, once it has a filesystem, has the one that is recorded.
+std::optional<std::string> why_not_of_records(const Dir& metadata, const ThinPoolStatus&);
+
 /// The IDs of all devices that have a readable record, as "1-4,7", for an admin who has to remove them by
 /// hand.
 std::string recorded_device_ids(const Dir& metadata);

@@ -38,6 +38,55 @@ TEST_CASE("the device IDs in a home's records are told in runs, damaged records 
   CHECK(recorded_device_ids(metadata) == "1-3,7,9-10");
 }
 
+TEST_CASE("a pool is taken for ours only if the records tell how it can be known") {
+  HostTree tree;
+  Dir metadata = Dir::open(tree.root());
+  const std::string layer(64, 'a');
+  auto not_ours = [&](std::uint64_t transaction_id, std::uint64_t used_data_blocks) {
+    return why_not_of_records(
+               metadata,
+               {.transaction_id = transaction_id, .used_data_blocks = used_data_blocks, .mode = "rw"})
+        .value_or("");
+  };
+  auto record = [&](const std::string& name, std::uint64_t transaction_id, bool initialized = false) {
+    write_device_record(metadata, name,
+                        {.device_id = static_cast<std::uint32_t>(transaction_id),
+                         .size_bytes = 1 << 20,
+                         .transaction_id = transaction_id,
+                         .initialized = initialized});
+  };
+  CHECK(not_ours(0, 0) == "");
+  CHECK(not_ours(7, 7) == "");  // nothing is recorded that could be removed from it
+
+  write_transaction(metadata, {1, "", 1});
+  CHECK(not_ours(0, 0) == "");  // killed before base was made
+  CHECK(not_ours(7, 7) == "it has 7 used blocks, and no base device is recorded");
+
+  record(kBaseDevice, 1);
+  CHECK(not_ours(1, 7) == "");
+  CHECK(not_ours(2, 7) == "its transaction ID is 2, and base was not finished");
+  record(layer, 2);
+  CHECK(not_ours(1, 7) == "its transaction ID is 1, and base was not finished");
+
+  record(kBaseDevice, 1, true);
+  std::string no_uuid = "no filesystem of its base device is recorded, by which it could be told";
+  CHECK(not_ours(2, 7) == no_uuid);
+  write_device_set(metadata, {2, "", "ext4"});
+  CHECK(not_ours(2, 7) == no_uuid);
+  write_device_set(metadata, {2, "0f5e", "ext4"});
+  CHECK(not_ours(2, 7) == "");
+  CHECK(not_ours(0, 7) == "its transaction ID is 0, that of " + layer + " is 2");
+
+  // A pool that somebody else has made and used for longer; the layer's record is all that is left of ours.
+  std::string no_base = "no base device is recorded, by which it could be told";
+  write_transaction(metadata, {2, layer, 2});
+  metadata.unlink(kBaseDevice);
+  CHECK(not_ours(9, 7) == no_base);
+  metadata.unlink("transaction-metadata");
+  CHECK(not_ours(9, 7) == no_base);
+  CHECK(not_ours(2, 0) == no_base);
+}
+
 TEST_CASE("what is on a device is told before it becomes a part of a pool") {
   HostTree tree{{"/zeros", std::string(1 << 20, '\0')},
                 {"/luks", "LUKS\xba\xbe" + std::string("\0\1", 2) + std::string(1 << 20, '\0')}};
