@@ -71,7 +71,7 @@ std::optional<Dir> remove_subvolume_or_open(const Dir& in, const std::string& na
 std::optional<Dir> remove_or_open(const Dir& in, const std::string& name, bool owned, bool is_dir) {
   Unprotected file, above;
   while (true) {
-    // rmdir also removes an empty btrfs subvolume (since kernel 4.18) and refuses a mount point with EBUSY.
+    // rmdir refuses a mount point with EBUSY, and an empty subvolume of btrfs with EPERM before Linux 4.18.
     if (disk::unlinkat(in.fd(), name.c_str(), is_dir ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) return {};
     int error = errno;
     if (is_dir && (error == ENOTEMPTY || error == EEXIST)) return remove_subvolume_or_open(in, name);
@@ -85,6 +85,8 @@ std::optional<Dir> remove_or_open(const Dir& in, const std::string& name, bool o
       if (owned) above = Unprotected(in.fd());
       if (file.done() || above.done()) continue;
     }
+    if (is_dir && error == EPERM)
+      if (auto own = in.try_sub(name); own && is_subvolume(*own) && destroy_subvolume(in, name)) return {};
     throw_errno("cannot remove `" + in.path_of(name) + "`", error);
   }
 }
