@@ -126,6 +126,10 @@ std::vector<OriginWord> split_nul(const std::string& text) {
   return words;
 }
 
+std::vector<OriginWord> command_line(const Dir& process) {
+  return split_nul(process.try_read("cmdline").value_or(""));
+}
+
 std::string variable(const std::vector<OriginWord>& environment, const std::string& name) {
   for (const OriginWord& e : environment)
     if (e.text.starts_with(name + "=")) return e.text.substr(name.size() + 1);
@@ -156,7 +160,7 @@ std::optional<DockerdCommand> running_command(const std::string& root, const Dir
                                               const std::string& pid) {
   try {
     Dir process = proc.sub(pid);
-    std::vector<OriginWord> words = split_nul(process.try_read("cmdline").value_or(""));
+    std::vector<OriginWord> words = command_line(process);
     if (!is_engine(words) || is_in_container(root, pid)) return std::nullopt;
     // Anyone can call a program dockerd, and a rootless engine has a docker.service, too: neither is root's.
     if (::geteuid() == 0 && !is_roots(process)) return std::nullopt;
@@ -215,6 +219,14 @@ void add_sysvinit(const std::string& root, std::vector<DockerdCommand>& commands
 }
 
 }  // namespace
+
+bool is_engine_process(const Dir& process) {
+  try {
+    return is_engine(command_line(process));
+  } catch (const SystemError&) {
+    return false;  // it ended in between
+  }
+}
 
 std::string default_config_path(bool rootless, const std::string& home, const std::string& xdg_config_home) {
   if (!rootless || (home.empty() && xdg_config_home.empty())) return "/etc/docker/daemon.json";

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "detect/data_root.hpp"
+#include "detect/dockerd_commands.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/symlink.hpp"
@@ -80,8 +81,9 @@ std::optional<std::string> EngineLock::holder(const std::string& data_root) {
     int pid = 0;
     words >> number >> kind >> advisory >> mode >> pid >> where;
     if (kind != "FLOCK" || pid <= 0 || !where.ends_with(":" + std::to_string(stat.st_ino))) continue;
-    std::string name;
-    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm") >> std::ws, name);
+    std::string folder = "/proc/" + std::to_string(pid), name;
+    std::getline(std::ifstream(folder + "/comm") >> std::ws, name);
+    if (auto process = Dir::try_open(folder); process && is_engine_process(*process)) name = "dockerd";
     // Inode numbers repeat across filesystems, and the device in the table is not st_dev on all of them.
     if (name == "dockerd" || name == "drover") return name + " (pid " + std::to_string(pid) + ")";
   }

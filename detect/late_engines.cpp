@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <fstream>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "detect/dockerd_commands.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/log.hpp"
 #include "drivers/sys/process.hpp"
@@ -67,10 +67,9 @@ std::vector<LateEngine> find_late_engines() {
   if (!proc) return found;
   for (const DirEntry& entry : proc->list()) {
     if (entry.name.find_first_not_of("0123456789") != std::string::npos) continue;
-    std::string name;
-    std::getline(std::ifstream("/proc/" + entry.name + "/comm"), name);
-    if (name != "dockerd" || ticks(start_of_process(entry.name)) < own) continue;
-    if (auto process = proc->try_sub(entry.name)) found.push_back({entry.name, std::move(*process)});
+    if (ticks(start_of_process(entry.name)) < own) continue;
+    auto process = proc->try_sub(entry.name);
+    if (process && is_engine_process(*process)) found.push_back({entry.name, std::move(*process)});
   }
   return found;
 }
