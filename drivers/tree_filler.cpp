@@ -73,10 +73,6 @@ void TreeFiller::hand_over() {
   if (!next_) return;
   std::shared_ptr<Batch> batch = std::move(next_);
   ++batch->folder->open;
-  {
-    std::lock_guard lock(mutex_);
-    ++lent_;
-  }
   auto work = [this, batch, placer = placer_.for_other_thread()]() mutable {
     std::exception_ptr failure;
     try {
@@ -91,10 +87,13 @@ void TreeFiller::hand_over() {
     --lent_;
     done_.notify_all();
   };
-  if (Lender::of_this_thread()->lend(std::move(work))) return;
   {
+    // Counted once it is lent, which may throw where there is no memory; it cannot end before it is counted.
     std::lock_guard lock(mutex_);
-    --lent_;
+    if (Lender::of_this_thread()->lend(std::move(work))) {
+      ++lent_;
+      return;
+    }
   }
   fill(*batch, placer_);
 }

@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <thread>
 
 #include "drivers/clone_tree.hpp"
@@ -117,4 +119,18 @@ TEST_CASE("what fails on another thread ends the whole") {
   };
   CHECK_THROWS_AS(fill(), SystemError);
   CHECK_THROWS_AS(filler.finish(), SystemError);
+}
+
+TEST_CASE("what could not be lent is not waited for") {
+  class NoMemory : public Lender {
+   public:
+    NoMemory() { of_this_thread() = this; }
+    ~NoMemory() override { of_this_thread() = nullptr; }
+    bool lend(std::function<void()>) override { throw std::bad_alloc(); }
+  };
+  Sample sample;
+  NoMemory lender;
+  ::alarm(60);  // it would be for ever
+  CHECK_THROWS_AS(clone_tree(*sample.from, sample.to->make_path("to", 0755), false), std::bad_alloc);
+  ::alarm(0);
 }
