@@ -52,6 +52,16 @@ void compare_folders(const Dir& from, const Dir& to, const std::set<std::string>
   if (!differences.none()) differs(differences.first.front());
 }
 
+/// That of a container's copy is its own, but for the driver.
+void require_config_of(const Dir& before, const Dir& after, DriverKind to) {
+  std::string path = "`" + after.path_of(kConfig) + "`";
+  if (after.try_read(kConfig) != config_for_driver(before.read(kConfig), to)) differs(path);
+  struct stat old_file = before.stat(kConfig), new_file = after.stat(kConfig);
+  new_file.st_size = old_file.st_size;
+  if (!same_attributes(old_file, new_file) || before.xattrs(kConfig) != after.xattrs(kConfig))
+    differs("the attributes of " + path);
+}
+
 std::optional<Dir> build_records_to_carry(const Dir& data_root, const Inventory& inventory) {
   if (inventory.left.contains({Part::Kind::build_cache, ""})) return std::nullopt;
   return data_root.try_sub(kBuildRecords);
@@ -101,32 +111,11 @@ void prove_records(const Dir& data_root, const Inventory& inventory, DriverKind 
   compare_folders(records, folder.sub(kImage), left_out);
   std::set<std::string> containers_left = left_out_of_containers(inventory.left);
   Dir before = data_root.sub(kContainers), after = folder.sub(kContainers);
-  auto names_of = [&](const Dir& dir) {
-    std::set<std::string> names;
-    for (const DirEntry& entry : dir.list())
-      if (&dir == &after || !containers_left.contains(entry.name)) names.insert(entry.name);
-    return names;
-  };
-  if (names_of(before) != names_of(after)) differs("the containers are not the same");
-  for (const std::string& name : names_of(before)) {
-    auto a = before.try_sub(name), b = after.try_sub(name);
-    if (!a != !b) differs("`" + name + "`");
-    if (!a) continue;
-    if (!inventory.containers.contains(name)) {
-      compare_folders(*a, *b);
-      continue;
-    }
-    // Of these one file is to differ, in one word.
-    if (config_for_driver(a->read(kConfig), to) != b->read(kConfig)) differs("`" + b->path_of(kConfig) + "`");
-    View old_view = folder_view(*a), new_view = folder_view(*b);
-    ViewDifferences differences = compare_views({old_view, Marks::none}, {new_view, Marks::none}, true);
-    for (const std::string& one : differences.first)
-      if (!one.starts_with(std::string("`") + kConfig + "`")) differs(one);
-    struct stat old_file = a->stat(kConfig), new_file = b->stat(kConfig);
-    new_file.st_size = old_file.st_size;
-    if (!same_attributes(old_file, new_file) || a->xattrs(kConfig) != b->xattrs(kConfig))
-      differs("the attributes of `" + b->path_of(kConfig) + "`");
-  }
+  require_left_out(after, containers_left);
+  // Of each container one file is to differ, in one word.
+  for (const auto& [id, record] : inventory.containers) containers_left.insert(id + "/" + kConfig);
+  compare_folders(before, after, containers_left);
+  for (const auto& [id, record] : inventory.containers) require_config_of(before.sub(id), after.sub(id), to);
 }
 
 }  // namespace drover

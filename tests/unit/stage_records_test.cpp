@@ -1,6 +1,8 @@
 #include "migrate/stage_records.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "drivers/sys/error.hpp"
@@ -28,6 +30,13 @@ struct StagedFixture : StoreFixture {
       CHECK(e.code() == ExitCode::proof_failed);
       return e.what();
     }
+  }
+  /// Gives what was changed in the copy the times of the original.
+  void same_times(const std::string& below) const {
+    struct stat st;
+    REQUIRE(::lstat(tree.path(below).c_str(), &st) == 0);
+    const timespec times[2] = {st.st_atim, st.st_mtim};
+    REQUIRE(::utimensat(AT_FDCWD, folder.path(below).c_str(), times, AT_SYMLINK_NOFOLLOW) == 0);
   }
   void change(const std::string& below, const std::string& from, const std::string& to) const {
     std::string text = folder.read(below);
@@ -76,6 +85,10 @@ TEST_CASE("containers of another driver stay as they are") {
 
 TEST_CASE("whatever differs in the copy is found") {
   StagedFixture fixture;
+  fixture.tree.write("/containers/stray", "kept");
+  fixture.tree.link("/containers/link", "stray");
+  stage_records(fixture.data_root, fixture.inventory, DriverKind::vfs, fixture.dir);
+  REQUIRE(fixture.fault() == "");
   std::string worker = fixture.container(fixture.worker, "");
   std::string says;
   SUBCASE("a byte of the images' records") {
@@ -92,11 +105,13 @@ TEST_CASE("whatever differs in the copy is found") {
   }
   SUBCASE("a container too many") {
     fixture.folder.write("/containers/extra/x", "");
-    says = "the containers are not the same";
+    fixture.same_times("/containers");
+    says = "`extra`: is in the target only";
   }
   SUBCASE("a container too few") {
     std::filesystem::remove_all(fixture.folder.path(worker));
-    says = "the containers are not the same";
+    fixture.same_times("/containers");
+    says = "`" + fixture.worker + "`: is missing in the target";
   }
   SUBCASE("a byte of a container's configuration") {
     fixture.change(worker + "config.v2.json", "\"Name\"", "\"name\"");
@@ -112,7 +127,28 @@ TEST_CASE("whatever differs in the copy is found") {
   }
   SUBCASE("the mode of a folder") {
     std::filesystem::permissions(fixture.folder.path(worker + "mounts"), std::filesystem::perms::all);
-    says = "`mounts`: type and mode";
+    says = "/mounts`: type and mode";
+  }
+  SUBCASE("no configuration of a container") {
+    std::filesystem::remove(fixture.folder.path(worker + "config.v2.json"));
+    fixture.same_times(worker);
+    says = "config.v2.json`";
+  }
+  SUBCASE("a byte of what is no container") {
+    fixture.change("/containers/stray", "kept", "kelp");
+    fixture.same_times("/containers/stray");
+    says = "`stray`: content differs";
+  }
+  SUBCASE("the target of a symlink among the containers") {
+    std::filesystem::remove(fixture.folder.path("/containers/link"));
+    fixture.folder.link("/containers/link", "strax");
+    fixture.same_times("/containers/link");
+    fixture.same_times("/containers");
+    says = "`link`: the symlink's target differs";
+  }
+  SUBCASE("the mode of the containers' folder") {
+    std::filesystem::permissions(fixture.folder.path("/containers"), std::filesystem::perms::all);
+    says = "`/`: type and mode";
   }
   std::string fault = fixture.fault();
   CHECK(fault.starts_with("the copy of Docker's records is not what it was: "));
