@@ -1,5 +1,6 @@
 """Two drovers, and drover beside an engine that starts at any time. One drover stands still where it is told to
 (tests/faults), so that nothing is left to chance."""
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -10,19 +11,25 @@ from bench import require_equal
 from engine import EngineError
 
 TO_VFS = ("migrate", "--to", "vfs", "--yes", "--progress", "none")
+# Changes of a switch, on the way there and on the way back: what is the next one's stays to be done.
+BEFORE_HOLD = "fsync:/.daemon.json.drover-new"
+HOLD = "renameat2:/daemon.json"
+# What an engine says that is refused.
+HELD = "drover is moving this host's data"
+LOCKED = "error while opening volume store metadata database: timeout"
 
 
-def stopped(bench, change, *arguments, command=None):
-    """A drover that stands still after that change (its number, or "CALL:PART"), with the lock that it has."""
+def stopped(bench, change, *arguments, command=None, output=None):
+    """A drover that stands still after that change (its number, or "CALL:PART"), with the lock that it has. What it
+    prints is in a log, unless it is to go elsewhere."""
     words = [bench.faults_binary(), *(command or bench.command(*arguments))[1:]]
-    log = open(os.path.join(bench.place.run, "stopped.log"), "wb")
-    with log:
+    with open(os.path.join(bench.place.run, "stopped.log"), "wb") as log:
         process = subprocess.Popen(
             words,
             env=dict(os.environ, DROVER_FAULT="stop@%s" % change),
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=log if output is None else output,
+            stderr=log if output is None else output,
             start_new_session=True,
         )
     _, status = os.waitpid(process.pid, os.WUNTRACED)
@@ -101,40 +108,90 @@ def engine_starts_once(bench, source):
     bench.check_all(bench.before, "vfs")
 
 
-def engine_keeps_starting(bench, source, back):
-    """As systemd would start it again and again, from before the switch to after its end."""
+def start_once(bench, starts, driver):
+    """Writes down what comes of it; true if it comes up, which must be with everything, and under this driver."""
+    try:
+        bench.engine.start()
+    except EngineError as error:
+        starts.append(str(error))
+        return False
+    starts.append("came up under " + bench.engine.api("/info")["Driver"])
+    bench.check_running_engine_shows(bench.before, driver)
+    bench.engine.stop()
+    return True
+
+
+def require_refused(starts, *reasons):
+    """The last start, for one of these reasons."""
+    if not any(reason in starts[-1] for reason in reasons):
+        raise AssertionError("an engine beside drover: " + starts[-1])
+
+
+def switch_to_cut(bench, source, back):
+    """The command, and the driver that is there when it has ended."""
     bench.take_source(source)
-    words = TO_VFS
-    if back:
-        bench.drover(*TO_VFS)
-        words = ("rollback", "--yes")
-    process = stopped(bench, 2, *words)
-    over = threading.Event()
+    if not back:
+        return TO_VFS, "vfs"
+    bench.drover(*TO_VFS)
+    return ("rollback", "--yes"), bench.driver
+
+
+def engine_keeps_starting(bench, source, back):
+    """As systemd would start it again and again, from the middle of the switch to after its end."""
+    words, driver = switch_to_cut(bench, source, back)
+    process = stopped(bench, HOLD, *words)
     starts = []
+    start_once(bench, starts, driver)
+    require_refused(starts, HELD)
+
+    over = threading.Event()
 
     def keep_starting():
-        while not over.is_set():
-            engine = type(bench.engine)(bench.place)
-            try:
-                engine.start()
-            except EngineError as error:
-                starts.append(str(error))
-                continue
-            starts.append("started")
-            engine.stop()
-            return
+        while True:
+            is_last = over.is_set()
+            if start_once(bench, starts, driver):
+                return
+            require_refused(starts, HELD, LOCKED)
+            if is_last:
+                raise AssertionError("no engine comes up: " + starts[-1])
 
-    starter = threading.Thread(target=keep_starting)
-    starter.start()
-    try:
-        go_on(bench, process)
-    finally:
-        over.set()
-        starter.join()
-    print("the engine was started %d times: %s" % (len(starts), starts[-1:]), flush=True)
-    if not starts:
-        raise AssertionError("no engine was started meanwhile")
-    bench.check_all(bench.before, bench.driver if back else "vfs")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        starter = pool.submit(keep_starting)
+        try:
+            go_on(bench, process)
+        finally:
+            over.set()
+        starter.result()
+    print("\n".join("start %d: %s" % one for one in enumerate(starts, 1)), flush=True)
+    bench.check_all(bench.before, driver)
+
+
+def engine_was_starting(bench, source, back):
+    """It has read the configuration of before the switch, and asks for the data root when all else of the switch is
+    done: it must not get it, or would make an empty store of its own."""
+    words, driver = switch_to_cut(bench, source, back)
+    reading, writing = os.pipe()
+    process = stopped(bench, BEFORE_HOLD, *words, output=writing)
+    os.close(writing)
+    config_read = machine.ReadWatch(bench.place.config)
+    engine = bench.engine.begin()
+    config_read.wait(60)
+    engine.send_signal(signal.SIGSTOP)
+    _, status = os.waitpid(engine.pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        raise AssertionError("the engine has ended before it was told to stand still")
+    process.send_signal(signal.SIGCONT)
+    with open(reading, errors="replace") as said:
+        waits = "waiting for dockerd (pid %d)" % engine.pid
+        if not any(waits in line for line in said):
+            raise AssertionError("drover has not waited for the engine")
+        engine.send_signal(signal.SIGCONT)
+        if bench.engine.join() == 0 or LOCKED not in bench.engine.last_log_line():
+            raise AssertionError("the engine: " + bench.engine.last_log_line())
+        rest = said.read()
+    if process.wait(300) != 0:
+        raise AssertionError("ended with %d: %s" % (process.returncode, rest))
+    bench.check_all(bench.before, driver)
 
 
 def two_moves(bench, source):
@@ -185,12 +242,13 @@ def cases():
         ("together/engine-starts", "overlay2@ext4", lambda b: engine_starts_once(b, "overlay2@ext4"))
     )
     for name, back in (("forward", False), ("back", True)):
-        found.append(
-            (
-                "together/engine-keeps-starting/" + name,
-                "overlay2@ext4",
-                lambda b, k=back: engine_keeps_starting(b, "overlay2@ext4", k),
+        for of, function in (("keeps", engine_keeps_starting), ("was", engine_was_starting)):
+            found.append(
+                (
+                    "together/engine-%s-starting/%s" % (of, name),
+                    "overlay2@ext4",
+                    lambda b, f=function, k=back: f(b, "overlay2@ext4", k),
+                )
             )
-        )
     found.append(("together/two-moves", "overlay2@ext4", lambda b: two_moves(b, "overlay2@ext4")))
     return found

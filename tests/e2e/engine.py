@@ -41,9 +41,20 @@ class Engine:
         self.around = around
         self.names_root = True  # on the command line; else the config file does
         self.socket_path = os.path.join(place.run, "docker.sock")
+        self.listens_at = "unix://" + self.socket_path
         self._process = None
 
     def start(self):
+        self.begin()
+        exited = os.pidfd_open(self._process.pid)
+        try:
+            self._wait_until_ready(exited)
+        finally:
+            os.close(exited)
+        return self
+
+    def begin(self):
+        """Starts it and waits for nothing; returns the process."""
         os.makedirs(self.place.run, exist_ok=True)
         log = open(self.place.engine_log, "ab")
         self._process = subprocess.Popen(
@@ -58,7 +69,7 @@ class Engine:
                 "-p",
                 os.path.join(self.place.run, "docker.pid"),
                 "-H",
-                "unix://" + self.socket_path,
+                self.listens_at,
                 "--iptables=false",
                 "--ip6tables=false",
                 "--bridge=none",
@@ -69,12 +80,7 @@ class Engine:
             stderr=log,
         )
         log.close()
-        exited = os.pidfd_open(self._process.pid)
-        try:
-            self._wait_until_ready(exited)
-        finally:
-            os.close(exited)
-        return self
+        return self._process
 
     def _wait_until_ready(self, exited):
         """The socket is there before the engine answers: a request on it ends when the engine does."""
@@ -89,6 +95,12 @@ class Engine:
                     self._process = None
                     raise EngineError("the engine did not start: " + self.last_log_line())
         raise EngineError("the engine did not answer in %d seconds" % START_SECONDS)
+
+    def join(self):
+        """Waits until it has ended by itself; returns its exit code."""
+        code = self._process.wait(START_SECONDS)
+        self._process = None
+        return code
 
     def stop(self):
         if self._process is None:

@@ -15,6 +15,7 @@ import time
 CGROUPS = "/sys/fs/cgroup"
 CGROUP_NAME = "drover-e2e"
 PR_SET_PDEATHSIG = 1
+IN_CLOSE_NOWRITE = 0x10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,3 +162,19 @@ def loop_devices_of(work):
 
 def wait_readable(descriptors, seconds):
     return select.select(list(descriptors), [], [], seconds)[0]
+
+
+class ReadWatch:
+    """Tells that somebody has opened a file for reading, and closed it, since this was made."""
+
+    def __init__(self, path):
+        self._path = path
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._events = libc.inotify_init1(os.O_CLOEXEC)
+        if self._events < 0 or libc.inotify_add_watch(self._events, os.fsencode(path), IN_CLOSE_NOWRITE) < 0:
+            raise OSError(ctypes.get_errno(), "cannot watch " + path)
+
+    def wait(self, seconds):
+        if not wait_readable([self._events], seconds):
+            raise AssertionError("nobody has read %s in %d seconds" % (self._path, seconds))
+        os.close(self._events)
