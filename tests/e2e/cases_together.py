@@ -7,13 +7,14 @@ import subprocess
 import threading
 
 import machine
-from bench import require_equal
+from bench import fingerprint, require_equal
 from engine import EngineError
 
 TO_VFS = ("migrate", "--to", "vfs", "--yes", "--progress", "none")
 # Changes of a switch, on the way there and on the way back: what is the next one's stays to be done.
 BEFORE_HOLD = "fsync:/.daemon.json.drover-new"
 HOLD = "renameat2:/daemon.json"
+IN_USE = 11
 # What an engine says that is refused.
 HELD = "drover is moving this host's data"
 LOCKED = "error while opening volume store metadata database: timeout"
@@ -67,31 +68,54 @@ def count_changes(bench, *arguments):
 
 
 def second_drover(bench, source, where):
-    """Whatever a second one is told to do while the first is at work, it refuses or only looks."""
+    """Whatever a second one is told to do while the first is at work, it refuses, and nothing on the disk changes; or
+    it only looks."""
     bench.take_source(source)
-    change = 3
-    if where == "staging":
+    archive, other = (os.path.join(bench.place.run, name) for name in ("edits.drover", "other.drover"))
+    bench.drover("export", "-o", archive, "--progress", "none", "edits")
+    ends_as = "vfs"
+    if where in ("rolling back", "committing"):
+        bench.drover(*TO_VFS)
+    if where == "begin":
+        process = stopped(bench, 3, *TO_VFS)
+    elif where == "staging":
         change = count_changes(bench, *TO_VFS) // 2
         bench.drover("rollback", "--yes")
-    elif where == "switching":
-        change = "renameat2:/image/vfs"  # the new records are in place, and all else of the old setup
-    process = stopped(bench, change, *TO_VFS)
-    if where == "switching" and not os.path.exists(os.path.join(bench.place.root, "overlay2")):
-        raise AssertionError("the switch is over")
+        process = stopped(bench, change, *TO_VFS)
+    elif where == "switching":  # the new records are in place, and all else of the old setup
+        process = stopped(bench, "renameat2:/image/vfs", *TO_VFS)
+        if not os.path.exists(os.path.join(bench.place.root, "overlay2")):
+            raise AssertionError("the switch is over")
+    elif where == "rolling back":
+        process = stopped(bench, "renameat2:/image/overlay2", "rollback", "--yes")
+        ends_as = bench.driver
+    else:
+        process = stopped(bench, 60, "commit", "--yes")
+    before = fingerprint(bench.place)
+    # To a commit there is no migration before the journal's first word.
+    commit = [] if where == "begin" else [("commit", "--yes")]
     for words in (
         TO_VFS,
+        ("migrate", "--to", "fuse-overlayfs", "--yes"),
         ("migrate", "--resume", "--yes"),
         ("rollback", "--yes"),
-        ("commit", "--yes"),
-        ("import", "-i", "/dev/null"),
-        ("export", "-o", "/dev/null"),
+        *commit,
+        # Of a valid archive, and to a place that can be written.
+        ("import", "-i", archive, "--on-conflict", "rename"),
+        ("export", "-o", other, "edits"),
     ):
-        ran = bench.drover(*words, expect=None)
-        if ran.code not in (1, 11) or "drover: " not in ran.err:
+        ran = bench.drover(*words, expect=IN_USE)
+        # By the data root's lock or by that of the migration's folder; that a migration is open would be said without
+        # any, but a commit that goes on is asked after first.
+        locked = "is in use by" in ran.err or "another drover is at work" in ran.err
+        if not locked and where != "committing":
             raise AssertionError("a second `drover %s`: %s" % (" ".join(words), ran))
     bench.drover("info")
+    require_equal(before, fingerprint(bench.place), "beside a second drover there are")
+    if os.path.exists(other):
+        raise AssertionError("the export that was refused has left a file")
     go_on(bench, process)
-    bench.check_all(bench.before, "vfs")
+    bench.check_all(bench.before, ends_as)
 
 
 def engine_starts_once(bench, source):
@@ -232,11 +256,11 @@ def two_moves(bench, source):
 def cases():
     found = [
         (
-            "together/second-drover/" + where,
+            "together/second-drover/" + where.replace(" ", "-"),
             "overlay2@ext4",
             lambda b, w=where: second_drover(b, "overlay2@ext4", w),
         )
-        for where in ("begin", "staging", "switching")
+        for where in ("begin", "staging", "switching", "rolling back", "committing")
     ]
     found.append(
         ("together/engine-starts", "overlay2@ext4", lambda b: engine_starts_once(b, "overlay2@ext4"))
