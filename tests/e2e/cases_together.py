@@ -2,12 +2,13 @@
 (tests/faults), so that nothing is left to chance."""
 import concurrent.futures
 import os
+import shutil
 import signal
 import subprocess
 import threading
 
 import machine
-from bench import fingerprint, require_equal
+from bench import Skip, fingerprint, require_equal
 from engine import EngineError
 
 TO_VFS = ("migrate", "--to", "vfs", "--yes", "--progress", "none")
@@ -218,6 +219,43 @@ def engine_was_starting(bench, source, back):
     bench.check_all(bench.before, driver)
 
 
+def start_by_socket(bench):
+    """From here on the engine is started as systemd does it, by the first who connects; which the engine's first
+    request is."""
+    activate = shutil.which("systemd-socket-activate")
+    if activate is None:
+        raise Skip("no systemd-socket-activate (Debian's package systemd)")
+    bench.engine.around = (activate, "-l", bench.engine.socket_path, *bench.engine.around)
+    bench.engine.listens_at = "fd://"
+
+
+def socket_while_staging(bench, source):
+    bench.take_source(source)
+    start_by_socket(bench)
+    process = stopped(bench, 400, *TO_VFS)
+    starts = []
+    start_once(bench, starts, None)
+    require_refused(starts, LOCKED)
+    go_on(bench, process)
+    bench.check_all(bench.before, "vfs")
+
+
+def socket_on_hold(bench, source):
+    """While drover stands in the switch, and after it was killed there."""
+    bench.take_source(source)
+    start_by_socket(bench)
+    process = stopped(bench, HOLD, *TO_VFS)
+    starts = []
+    start_once(bench, starts, None)
+    require_refused(starts, HELD)
+    process.kill()
+    process.wait()
+    start_once(bench, starts, None)
+    require_refused(starts, HELD)
+    bench.drover("migrate", "--resume", "--yes")
+    bench.check_all(bench.before, "vfs")
+
+
 def two_moves(bench, source):
     """From two data roots into one new one: one of them has it, wherever the first stands still."""
     bench.take_source(source)
@@ -265,6 +303,10 @@ def cases():
     found.append(
         ("together/engine-starts", "overlay2@ext4", lambda b: engine_starts_once(b, "overlay2@ext4"))
     )
+    for name, function in (("staging", socket_while_staging), ("hold", socket_on_hold)):
+        found.append(
+            ("together/socket/" + name, "overlay2@ext4", lambda b, f=function: f(b, "overlay2@ext4"))
+        )
     for name, back in (("forward", False), ("back", True)):
         for of, function in (("keeps", engine_keeps_starting), ("was", engine_was_starting)):
             found.append(

@@ -56,6 +56,8 @@ class Engine:
     def begin(self):
         """Starts it and waits for nothing; returns the process."""
         os.makedirs(self.place.run, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.socket_path)  # one that was handed to it stays
         log = open(self.place.engine_log, "ab")
         self._process = subprocess.Popen(
             [
