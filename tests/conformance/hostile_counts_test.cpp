@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <sstream>
 #include <thread>
 
 #include "drivers/sys/error.hpp"
@@ -63,6 +65,23 @@ void make_names(const Dir& root, int names) {
   dir.write_new("0", "one file", 0644);
   for (int i = 1; i < names; ++i)
     if (::linkat(dir.fd(), "0", dir.fd(), std::to_string(i).c_str(), 0) != 0) throw_errno("cannot link");
+}
+
+/// A folder in the container's own layer, whose files change while all else stays as it was made.
+Dir make_changing(const SampleHost& host) {
+  Dir upper = Dir::open(host.path("overlay2/" + host.inventory().mounts.begin()->second.mount_id + "/diff"));
+  struct stat st = upper.stat();
+  upper.make_dir("changing", 0755);
+  const timespec times[] = {st.st_atim, st.st_mtim};
+  if (::futimens(upper.fd(), times) != 0) throw_errno("cannot set times");
+  return upper.sub("changing");
+}
+
+/// What a migration that ended well is to have carried: everything, whatever became of those files.
+void check_all_but_changing(const SampleHost& host, DriverKind to) {
+  check_done(host.run({"verify"}));
+  std::istringstream lines(host.losses(to));
+  for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(has(line, "changing"), line);
 }
 
 }  // namespace
@@ -133,15 +152,13 @@ TEST_CASE("a file with more names than the target's filesystem can give is refus
 
 TEST_CASE("a file that changes while it is read ends in an error or in what was proven") {
   SampleHost host(filesystem("ext4"));
-  Inventory inventory = host.inventory();
-  const MountRecord& mount = inventory.mounts.begin()->second;
-  Dir upper = Dir::open(host.path("overlay2/" + mount.mount_id + "/diff"));
-  upper.write_new("grows", "", 0644);
-  upper.write_new("flips", std::string(4 << 20, 'a'), 0644);
+  Dir changing = make_changing(host);
+  changing.write_new("grows", "", 0644);
+  changing.write_new("flips", std::string(4 << 20, 'a'), 0644);
   std::atomic<bool> over = false;
   std::atomic<std::uint64_t> changes_made = 0;
   std::thread writer([&] {
-    Fd grows = upper.open_file("grows", O_WRONLY | O_APPEND), flips = upper.open_file("flips", O_RDWR);
+    Fd grows = changing.open_file("grows", O_WRONLY | O_APPEND), flips = changing.open_file("flips", O_RDWR);
     std::string block(256 << 10, 'b');
     for (std::uint64_t i = 0; !over; ++i) {
       block[0] = static_cast<char>(i);
@@ -150,34 +167,70 @@ TEST_CASE("a file that changes while it is read ends in an error or in what was 
       if (::ftruncate(flips.get(), static_cast<off_t>(i % 3) << 20) != 0) return;
       if (::pwrite(flips.get(), block.data(), block.size(), 1 << 20) < 0) return;
       // What has the name is another kind of entry for a moment.
-      if (i % 2 == 0 && ::unlinkat(upper.fd(), "kind", 0) == 0)
-        ::mknodat(upper.fd(), "kind", S_IFIFO | 0644, 0);
-      else if (::unlinkat(upper.fd(), "kind", 0) == 0 || errno == ENOENT)
-        upper.write_new("kind", "file", 0644);
+      if (i % 2 == 0 && ::unlinkat(changing.fd(), "kind", 0) == 0)
+        ::mknodat(changing.fd(), "kind", S_IFIFO | 0644, 0);
+      else if (::unlinkat(changing.fd(), "kind", 0) == 0 || errno == ENOENT)
+        changing.write_new("kind", "file", 0644);
       ++changes_made;
     }
   });
   // Each try is a new migration; the pauses in between are those of the tries themselves.
   constexpr int kTries = 6;
   for (int i = 0; i < kTries; ++i) {
-    const char* to = i % 2 == 0 ? "vfs" : "fuse-overlayfs";
-    Confined done =
-        drover_confined({"migrate", "--to", to, "-y", "--force", "--data-root", host.root(), "--config",
-                         host.root().substr(0, host.root().rfind('/')) + "/daemon.json"},
-                        {.seconds = 60});
+    DriverKind to = i % 2 == 0 ? DriverKind::vfs : DriverKind::fuse_overlayfs;
+    Confined done = drover_confined(
+        {"migrate", "--to", std::string(driver_name(to)), "-y", "--force", "--data-root", host.root(),
+         "--config", host.root().substr(0, host.root().rfind('/')) + "/daemon.json"},
+        {.seconds = 60});
     CHECK_MESSAGE(!has(done.text, "killed by"), done.text);
     CHECK_MESSAGE(!has(done.text, "threw"), done.text);
     bool code = done.text.starts_with("0\n") || done.text.starts_with("1\n") || done.text.starts_with("12\n");
     CHECK_MESSAGE(code, done.text);
+    if (done.text.starts_with("0\n")) check_all_but_changing(host, to);
     if (host.migration() == "") continue;
     check_done(host.run({"rollback", "-y"}));
   }
   over = true;
   writer.join();
   CHECK(changes_made > 0);
-  for (const char* name : {"grows", "flips", "kind"})
-    if (upper.exists(name)) upper.unlink(name);
   // With nobody at work any more the same migration is done.
   check_done(host.run({"migrate", "--to", "vfs", "-y"}));
   check_done(host.run({"rollback", "-y"}));
+}
+
+TEST_CASE("a file that is changed between two steps is carried whole, as it was or as it is") {
+  const std::string old_content(100'000, 'a'), new_content(150'000, 'b');
+  for (DriverKind to : {DriverKind::vfs, DriverKind::fuse_overlayfs}) {
+    CAPTURE(driver_name(to));
+    SampleHost host(filesystem("ext4"));
+    const LayerId layer = host.inventory().mounts.begin()->second.mount_id;
+    make_changing(host);
+    bool carried_old = false, carried_new = false;
+    for (int step = 0, steps = 1; step < steps; ++step) {
+      CAPTURE(step);
+      Dir changing = Dir::open(host.path("overlay2/" + layer + "/diff/changing"));
+      if (changing.exists("file")) changing.unlink("file");
+      changing.write_new("file", old_content, 0644);
+      int line = 0;
+      Run run = host.run({"migrate", "--to", std::string(driver_name(to)), "-y", "--force"},
+                         [&](const std::string&) {
+                           if (line++ != step) return;
+                           Fd file = changing.open_file("file", O_WRONLY | O_TRUNC);
+                           write_all(file.get(), new_content, "file");
+                         });
+      steps = std::max(steps, line);
+      CHECK_MESSAGE((run.code == 0 || run.code == 12), run.err);
+      if (run.code == 0) {
+        check_all_but_changing(host, to);
+        auto home = driver_entry(to).open(host.path(std::string(driver_name(to))), {});
+        std::string content = View(*home, layer).root().sub({"changing", 0}).top().read("file");
+        CHECK((content == old_content || content == new_content));
+        carried_old = carried_old || content == old_content;
+        carried_new = carried_new || content == new_content;
+      }
+      check_done(host.run({"rollback", "-y"}));
+    }
+    CHECK(carried_old);
+    CHECK(carried_new);
+  }
 }
