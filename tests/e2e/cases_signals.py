@@ -4,6 +4,7 @@ import pty
 import signal
 import subprocess
 
+from bench import fingerprint, require_equal
 from cases_together import TO_VFS, go_on, stopped, what_it_said
 
 INTERRUPTED = 130
@@ -117,6 +118,27 @@ def reader_gone(bench, source):
     bench.check_all(bench.before, "vfs")
 
 
+def export_reader_gone(bench, source):
+    """Of an archive that goes into a pipe: what is not whole was not done."""
+    bench.take_source(source)
+    before = fingerprint(bench.place)
+    for taken in (0, 1 << 20):  # more than a pipe holds, and less than the archive has
+        process = subprocess.Popen(
+            bench.command("export", "--compress", "none", "--progress", "none"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if len(process.stdout.read(taken)) != taken:
+            raise AssertionError("the archive ends before its byte %d" % taken)
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        if process.wait(300) != 1 or said != "drover: cannot write standard output: broken pipe\n":
+            raise AssertionError("after %d bytes: exit %d: %s" % (taken, process.returncode, said))
+        require_equal(before, fingerprint(bench.place), "an export that failed has changed")
+    bench.check_all(bench.before, bench.driver)
+
+
 def full_disk_behind_output(bench, source):
     """What was asked for is the text: where that is not whole, it was not done."""
     bench.take_source(source)
@@ -174,6 +196,7 @@ def cases():
         ("waiting-for-input", waiting_for_input),
         ("closed-streams", closed_streams),
         ("reader-gone", reader_gone),
+        ("export-reader-gone", export_reader_gone),
         ("full-disk-behind-output", full_disk_behind_output),
         ("terminal-gone", terminal_gone),
     ):
