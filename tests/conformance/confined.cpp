@@ -64,14 +64,18 @@ std::string sum_of_content(const Dir& dir, const std::string& name) {
   return sum.hex();
 }
 
-std::string entry_line(const struct stat& st) {
+/// What there is of an entry but its content. An empty name: the directory itself.
+std::string entry_line(const Dir& dir, const std::string& name, const struct stat& st, ChangeTimes times) {
   std::string facts;
   for (std::int64_t number :
        {std::int64_t{st.st_mode}, std::int64_t{st.st_uid}, std::int64_t{st.st_gid}, std::int64_t{st.st_size},
         static_cast<std::int64_t>(st.st_rdev), static_cast<std::int64_t>(st.st_mtim.tv_sec),
-        static_cast<std::int64_t>(st.st_mtim.tv_nsec), static_cast<std::int64_t>(st.st_ctim.tv_sec),
-        static_cast<std::int64_t>(st.st_ctim.tv_nsec)})
+        static_cast<std::int64_t>(st.st_mtim.tv_nsec)})
     facts += std::to_string(number) + " ";
+  if (times == ChangeTimes::seen)
+    facts += std::to_string(st.st_ctim.tv_sec) + " " + std::to_string(st.st_ctim.tv_nsec) + " ";
+  for (const Xattr& attribute : dir.xattrs(name))
+    facts += attribute.first + "=" + printable(attribute.second) + " ";
   return facts;
 }
 
@@ -110,14 +114,15 @@ Confined drover_confined(const std::vector<std::string>& words, const Means& mea
       means);
 }
 
-Snapshot snapshot(const std::string& folder, const std::function<bool(const std::string& path)>& leave_out) {
+Snapshot snapshot(const std::string& folder, const std::function<bool(const std::string& path)>& leave_out,
+                  ChangeTimes times) {
   Snapshot all;
   std::vector<std::string> folders{""};
   while (!folders.empty()) {
     std::string path = std::move(folders.back());
     folders.pop_back();
     Dir dir = Dir::open(folder + path);
-    all.emplace(path.empty() ? "/" : path, entry_line(dir.stat()));
+    all.emplace(path.empty() ? "/" : path, entry_line(dir, "", dir.stat(), times));
     for (const DirEntry& entry : dir.list()) {
       std::string below = path + "/" + entry.name;
       if (leave_out && leave_out(below)) continue;
@@ -126,7 +131,7 @@ Snapshot snapshot(const std::string& folder, const std::function<bool(const std:
         folders.push_back(std::move(below));
         continue;
       }
-      std::string& facts = all[below] = entry_line(st);
+      std::string& facts = all[below] = entry_line(dir, entry.name, st, times);
       if (S_ISLNK(st.st_mode)) facts += printable(dir.read_link(entry.name));
       if (S_ISREG(st.st_mode)) facts += sum_of_content(dir, entry.name);
     }

@@ -31,12 +31,14 @@ Confined run_confined(const std::function<std::string()>&, const Means& = {});
 /// "<exit code>\n<standard error>" of a run of drover in such a process.
 Confined drover_confined(const std::vector<std::string>& words, const Means& = {});
 
-/// Every entry below a folder and the folder itself, by path: kind, mode, owner, size, times, where a symlink
-/// leads and what a file holds. `leave_out` says of a path ("/a/b") that it is not looked at, nor what is
-/// below.
+/// Every entry below a folder and the folder itself, by path: kind, mode, owner, size, times, attributes,
+/// where a symlink leads and what a file holds. `leave_out` says of a path ("/a/b") that it is not looked at,
+/// nor what is below. A hard link sets the time of change, without which the rest can be compared.
 using Snapshot = std::map<std::string, std::string>;
+enum class ChangeTimes { seen, left_out };
 Snapshot snapshot(const std::string& folder,
-                  const std::function<bool(const std::string& path)>& leave_out = nullptr);
+                  const std::function<bool(const std::string& path)>& leave_out = nullptr,
+                  ChangeTimes = ChangeTimes::seen);
 /// The paths that one has and the other has not, or has otherwise, one a line.
 std::string changes(const Snapshot& before, const Snapshot& after);
 
