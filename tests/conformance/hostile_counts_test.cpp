@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "drivers/sys/error.hpp"
+#include "migrate/archive/byte_stream.hpp"
 #include "migrate/stage_layer.hpp"
 #include "tests/conformance/confined.hpp"
 #include "tests/conformance/layer_script.hpp"
