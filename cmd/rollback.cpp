@@ -113,7 +113,10 @@ int run_rollback(Context& context) {
 }  // namespace
 
 void add_rollback(CLI::App& app, Context& context) {
-  CLI::App* cmd = app.add_subcommand("rollback", "give a migration or an import up: the old setup as it was");
+  CLI::App* cmd =
+      app.add_subcommand("rollback",
+                         "give a migration or an import up: the old setup as it was; after --move with what "
+                         "containers have written since");
   cmd->callback([&context] { context.exit_code = run_rollback(context); });
 }
 
