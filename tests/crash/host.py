@@ -181,7 +181,7 @@ class Host:
         compared = ["container diff", "container logs"]
         if not self.kind.moves_root:
             compared += ["container inspect", "volumes"]
-        if self.kind.name not in ("delta-to-delta", "renamed", "rollback-of-renamed"):
+        if "fuse-overlayfs" not in self.kind.command and self.kind.name != "rollback-of-renamed":
             compared.append("container export")
         tags = lambda facts: {tag for image in facts["images"].values() for tag in observe.tags(image)}
         return (

@@ -246,7 +246,7 @@ class Trial:
         lines = ran.text.splitlines()
         if not any(line.startswith("drover: ") for line in lines):
             raise Wrong("says no error: %s" % ran)
-        if ran.code != INTERRUPTED and not any("`/" in line for line in lines):
+        if ran.code != INTERRUPTED and not any("`/" in line or " /" in line for line in lines):
             raise Wrong("names no path: %s" % ran)
         if not any(line.startswith("hint: ") for line in lines):
             raise Wrong("names no next step: %s" % ran)
