@@ -82,6 +82,13 @@ EntryPlacer::Folder EntryPlacer::folder_at(std::string_view path) {
   return folder;
 }
 
+void EntryPlacer::forget_placed() {
+  placed_.clear();
+  folders_.resize(1);
+  kept_ = kRoot;
+  opened_ = {kRoot, {}};
+}
+
 const EntryPlacer::Placed* EntryPlacer::first_placed(const struct stat& st) const {
   auto first = placed_.find({st.st_dev, st.st_ino});
   return first == placed_.end() ? nullptr : &first->second;

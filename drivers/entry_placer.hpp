@@ -41,6 +41,10 @@ class EntryPlacer {
   /// By its path from the root. It need not be left.
   Folder folder_at(std::string_view path);
 
+  /// To be called where something that was placed may be replaced, changed or removed: no later entry is
+  /// linked to what is there then. The directories' numbers end with it.
+  void forget_placed();
+
   /// Whether the entry may have other names in what is placed.
   bool may_have_more(const struct stat& st) const { return st.st_nlink > 1 && memory_.wants(st.st_ino); }
 

@@ -66,6 +66,8 @@ std::vector<Xattr> LayerUnpacker::xattrs_of(const TarMember& member, const std::
 void LayerUnpacker::clear_way(const Dir& in, const std::string& name, const std::string& path) {
   auto st = in.try_stat(name);
   if (!st) return;
+  // Its inode's number, too, may be that of the file that comes in its place: a look there would not tell.
+  if (!is_whiteout(*st)) copies_.forget_placed();
   Dir above = in.clone();  // `in` may be what is forgotten
   if (!S_ISDIR(st->st_mode)) {
     folder_.reset();  // it may have led there
@@ -187,6 +189,7 @@ void LayerUnpacker::keep_content(const TarMember& member, const std::string& pat
   if (!st || !S_ISREG(st->st_mode))
     throw Error("`" + printable(path) + "` is to keep its content, but it is no file of the layer");
   Dir in = found->clone();
+  copies_.forget_placed();
   if (st->st_nlink > 1) {
     Fd from = in.open_regular(name);
     in.unlink(name);

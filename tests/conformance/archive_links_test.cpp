@@ -1,0 +1,100 @@
+// Hard links of a layer's tar to what the layers below have: the file is copied, and its other names with it.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "drivers/sys/sha256.hpp"
+#include "migrate/archive/changes_writer.hpp"
+#include "migrate/archive/layer_unpacker.hpp"
+#include "tests/conformance/broken_archive.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+std::string link_member(const std::string& path, const std::string& target) {
+  TarMember link = named(path, TarMember::Type::hard_link);
+  link.target = target;
+  return tar_headers(link);
+}
+
+std::string file_member(const std::string& path, const std::string& text) {
+  return with_content(named(path), text);
+}
+
+/// What `docker save` makes of an image of these layers.
+std::string saved_image(const std::vector<std::string>& tars) {
+  std::string bytes;
+  auto layers = nlohmann::json::array(), diff_ids = nlohmann::json::array();
+  for (const std::string& tar : tars) {
+    layers.push_back("layer-" + std::to_string(layers.size()) + ".tar");
+    diff_ids.push_back("sha256:" + sha256_hex(tar));
+    bytes += file_member(layers.back().get<std::string>(), tar);
+  }
+  std::string config = nlohmann::json{{"architecture", "amd64"},
+                                      {"os", "linux"},
+                                      {"rootfs", {{"type", "layers"}, {"diff_ids", diff_ids}}}}
+                           .dump();
+  std::string name = sha256_hex(config) + ".json";
+  nlohmann::json image{{"Config", name}, {"RepoTags", {"links:1"}}, {"Layers", layers}};
+  return bytes + file_member(name, config) +
+         file_member("manifest.json", nlohmann::json::array({image}).dump()) + tar_end();
+}
+
+}  // namespace
+
+TEST_CASE("a link to a lower layer's file has its content where another file took the place of its copy") {
+  ArchiveHost host(filesystem("ext4"), DriverKind::vfs);
+  std::string base = file_member("a", "old") + link_member("b", "a") + tar_end();
+  std::string next = link_member("x", "a") + file_member("a", "new") + link_member("y", "b") + tar_end();
+  write_file(host.beside("saved.tar"), saved_image({base, next}));
+  check_done(host.run({"import", "-i", host.beside("saved.tar")}));
+  Inventory found = host.inventory();
+  REQUIRE(found.layers.size() == 2);
+  for (const auto& [chain, layer] : found.layers) {
+    Dir root = Dir::open(host.path("vfs/dir/" + layer.cache_id));
+    CHECK(root.read("a") == (layer.parent ? "new" : "old"));
+    CHECK(root.read("b") == "old");
+    if (layer.parent)
+      for (const char* link : {"x", "y"}) CHECK(root.read(link) == "old");
+  }
+}
+
+TEST_CASE("whatever becomes of a copy of a lower layer's file, its other names keep what they are") {
+  TestFolder below(filesystem("ext4"));
+  Dir old = Dir::open(below.path());
+  old.make_path("d", 0755).write_new("a", "old", 0644);
+  std::filesystem::create_hard_link(below.path() + "/d/a", below.path() + "/b");
+  View parent = plain_view(old);
+  const std::string again = tar_headers(named("d", TarMember::Type::directory));
+  TarMember gone = named("d/a"), kept = named("d/a");
+  gone.drover[kMarkRecord] = kMarkGone;
+  kept.drover[kContentRecord] = kContentKept;
+  kept.mode = 0600;
+  for (const auto& [fate, members] : std::vector<std::pair<std::string, std::string>>{
+           {"none", ""},
+           // Without another name its inode's number is the next file's.
+           {"replaced", file_member("d/a", "new")},
+           {"with its folder", file_member("d", "new") + again + file_member("d/a", "new")},
+           {"hidden", tar_headers(gone)},
+           {"hidden with its folder", file_member("d", "new")},
+           {"other attributes", tar_headers(kept)}}) {
+    CAPTURE(fate);
+    TestFolder above(filesystem("ext4"));
+    Dir made = Dir::open(above.path());
+    std::string tar = link_member("d/a", "d/a") + members + link_member("y", "b") + tar_end();
+    TextSource source(tar);
+    TarReader reader(source);
+    LayerUnpacker unpacker(made, &parent);
+    unpacker.apply_changes(reader);
+    unpacker.finish();
+    for (const char* name : {"b", "y"}) {
+      CHECK(made.read(name) == "old");
+      CHECK((made.stat(name).st_mode & 07777) == 0644);
+    }
+    CHECK(made.stat("y").st_ino == made.stat("b").st_ino);
+    CHECK(made.stat("y").st_nlink == (fate == "none" ? 3 : 2));
+  }
+}
