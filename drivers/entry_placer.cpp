@@ -76,7 +76,9 @@ EntryPlacer::Folder EntryPlacer::folder_at(std::string_view path) {
   Folder folder = kRoot;
   while (!path.empty()) {
     std::size_t cut = std::min(path.find('/'), path.size());
-    folder = enter(folder, path.substr(0, cut));
+    auto [known, is_new] = by_path_.try_emplace({folder, std::string(path.substr(0, cut))});
+    if (is_new) known->second = enter(folder, known->first.second);
+    folder = known->second;
     path.remove_prefix(std::min(cut + 1, path.size()));
   }
   return folder;
@@ -85,6 +87,7 @@ EntryPlacer::Folder EntryPlacer::folder_at(std::string_view path) {
 void EntryPlacer::forget_placed() {
   placed_.clear();
   folders_.resize(1);
+  by_path_.clear();
   kept_ = kRoot;
   opened_ = {kRoot, {}};
 }

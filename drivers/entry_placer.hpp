@@ -38,7 +38,7 @@ class EntryPlacer {
   Folder enter(Folder above, std::string_view name);
   /// Of directories that were entered and not left the last one.
   void leave(Folder);
-  /// By its path from the root. It need not be left.
+  /// By its path from the root: the same number whenever it is asked for. It need not be left.
   Folder folder_at(std::string_view path);
 
   /// To be called where something that was placed may be replaced, changed or removed: no later entry is
@@ -81,6 +81,7 @@ class EntryPlacer {
     std::string name;
   };
   std::vector<FolderName> folders_{{kRoot, ""}};
+  std::map<std::pair<Folder, std::string>, Folder> by_path_;  ///< those that were asked for by their paths
   Folder kept_ = kRoot;  ///< the last of them that is needed behind leave()
   LinkMemory memory_;
   std::map<std::pair<dev_t, ino_t>, Placed> placed_;  ///< members of hard-link groups: where the first one is

@@ -127,7 +127,9 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
     st = holder.stat(target_name);
     if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
     source = folder(target_parent).clone();
-    copies_.place(holder, target_name, *st, source, copies_.folder_at(target_parent));
+    // A file without other names is not looked for again.
+    auto at = copies_.may_have_more(*st) ? copies_.folder_at(target_parent) : EntryPlacer::kRoot;
+    copies_.place(holder, target_name, *st, source, at);
     room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }
   if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");

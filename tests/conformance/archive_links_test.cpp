@@ -8,6 +8,7 @@
 #include "migrate/archive/changes_writer.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
 #include "tests/conformance/broken_archive.hpp"
+#include "tests/conformance/confined.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -96,5 +97,47 @@ TEST_CASE("whatever becomes of a copy of a lower layer's file, its other names k
     }
     CHECK(made.stat("y").st_ino == made.stat("b").st_ino);
     CHECK(made.stat("y").st_nlink == (fate == "none" ? 3 : 2));
+  }
+}
+
+TEST_CASE("links into deep folders of a lower layer take memory that does not grow with their depth") {
+  constexpr std::size_t kLinks = 600;
+  /// What it takes, the tars themselves apart: of files with one name there, or with two.
+  auto taken = [&](std::size_t levels, bool pairs) {
+    std::string way = "d", base, next;
+    for (std::size_t i = 1; i < levels; ++i) way += "/d";
+    for (std::size_t i = 0; i < kLinks; ++i) {
+      // By turns, so that no link is where the last one was.
+      std::string name = std::to_string(i), path = way + (i % 2 == 0 ? "/even/" : "/odd/") + name;
+      base += file_member(path, "content");
+      if (pairs) base += link_member("twin-" + name, path);
+      next += link_member("link-" + name, path);
+    }
+    if (pairs) next += link_member("last", "twin-0");
+    TestFolder below(filesystem("ext4")), above(filesystem("ext4"));
+    Dir old = Dir::open(below.path()), made = Dir::open(above.path());
+    auto unpack = [](const Dir& root, const std::string& tar, const View* parent) {
+      return run_confined([&] {
+        TextSource source(tar);
+        TarReader reader(source);
+        LayerUnpacker unpacker(root, parent);
+        unpacker.apply_layer(reader);
+        unpacker.finish();
+        return std::string("done");
+      });
+    };
+    REQUIRE(unpack(old, base + tar_end(), nullptr).text == "done");
+    View parent = plain_view(old);
+    long before = run_confined([] { return std::string(); }).peak_bytes;
+    Confined run = unpack(made, next + tar_end(), &parent);
+    CHECK(run.text == "done");
+    CHECK(made.walk(way + "/even").stat("0").st_nlink == (pairs ? 4 : 2));
+    return run.peak_bytes - before;
+  };
+  for (bool pairs : {false, true}) {
+    CAPTURE(pairs);
+    long flat = taken(4, pairs), deep = taken(400, pairs);
+    CHECK_MESSAGE(deep < flat + (4 << 20),
+                  (std::to_string(flat) + " and " + std::to_string(deep) + " bytes"));
   }
 }
