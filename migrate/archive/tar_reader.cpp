@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <optional>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
@@ -23,27 +24,40 @@ std::string_view field(const char* block, std::size_t at, std::size_t size) {
   return text.substr(0, text.find('\0'));
 }
 
-/// Octal digits between blanks, or GNU's base 256 behind a set bit.
-std::uint64_t number(const char* block, std::size_t at, std::size_t size, const char* what) {
-  auto first = static_cast<unsigned char>(block[at]);
+/// Octal digits between blanks and zero bytes, or GNU's base 256 behind a set bit, where a second one makes
+/// it negative: what Go's archive/tar takes for a number.
+std::optional<std::int64_t> find_number(std::string_view text) {
+  auto first = static_cast<unsigned char>(text[0]);
   if (first & 0x80) {
-    std::uint64_t value = first & 0x7f;
-    if (first & 0x40) damaged(std::string("its ") + what + " is negative");
-    for (std::size_t i = 1; i < size; ++i) {
-      if (value >> 55) damaged(std::string("its ") + what + " is too large");
-      value = value << 8 | static_cast<unsigned char>(block[at + i]);
+    const unsigned flip = first & 0x40 ? 0xff : 0;
+    std::uint64_t value = (first ^ flip) & 0x7f;
+    for (char byte : text.substr(1)) {
+      if (value >> 55) return std::nullopt;
+      value = value << 8 | (static_cast<unsigned char>(byte) ^ flip);
     }
-    return value;
+    return static_cast<std::int64_t>(flip ? ~value : value);
   }
-  std::string_view text = field(block, at, size);
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
+  constexpr std::string_view kBlanks(" \0", 2);
+  std::size_t from = std::min(text.find_first_not_of(kBlanks), text.size());
+  text = text.substr(from, text.find_last_not_of(kBlanks) + 1 - from);
+  text = text.substr(0, text.find('\0'));
   std::uint64_t value = 0;
-  if (text.empty()) return value;
+  if (text.empty()) return 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
-  if (error != std::errc{} || end != text.data() + text.size())
-    damaged(std::string("its ") + what + " is no number");
-  return value;
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return static_cast<std::int64_t>(value);  // of twelve digits at most
+}
+
+std::int64_t any_number(const char* block, std::size_t at, std::size_t size, const char* what) {
+  auto value = find_number({block + at, size});
+  bool is_octal = (block[at] & 0x80) == 0;
+  if (!value) damaged(std::string("its ") + what + (is_octal ? " is no number" : " is too large"));
+  return *value;
+}
+
+std::uint64_t number(const char* block, std::size_t at, std::size_t size, const char* what) {
+  if ((block[at] & 0xc0) == 0xc0) damaged(std::string("its ") + what + " is negative");
+  return static_cast<std::uint64_t>(any_number(block, at, size, what));
 }
 
 std::uint32_t id_number(const char* block, std::size_t at, const char* what) {
@@ -186,15 +200,8 @@ void TarReader::parse_header(const char* block, TarMember& member) const {
   member.gid = id_number(block, 116, "group");
   member.size = number(block, 124, 12, "size");
   // GNU writes a time before 1970 in base 256; the engine's own tars have pax records.
-  bool negative = static_cast<unsigned char>(block[136]) == 0xff;
-  if (negative) {
-    std::uint64_t bits = ~std::uint64_t{0};
-    for (int i = 1; i < 12; ++i) bits = bits << 8 | static_cast<unsigned char>(block[136 + i]);
-    member.mtime.tv_sec = static_cast<std::int64_t>(bits);
-    if (member.mtime.tv_sec >= 0 || member.mtime.tv_sec == INT64_MIN) damaged("its time is too small");
-  } else {
-    member.mtime.tv_sec = static_cast<std::int64_t>(number(block, 136, 12, "time"));
-  }
+  member.mtime.tv_sec = any_number(block, 136, 12, "time");
+  if (member.mtime.tv_sec == INT64_MIN) damaged("its time is too small");
   if (std::memcmp(block + 257, "ustar", 5) == 0)
     member.device = makedev(static_cast<unsigned>(number(block, 329, 8, "device")),
                             static_cast<unsigned>(number(block, 337, 8, "device")));

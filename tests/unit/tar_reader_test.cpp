@@ -2,6 +2,9 @@
 // layer and computes what its records hold.
 #include <doctest/doctest.h>
 
+#include <utility>
+#include <vector>
+
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/tar_reader.hpp"
 
@@ -32,6 +35,13 @@ std::string tar_member(char flag, const std::string& name, const std::string& co
   std::string header = tar_headers(plain);
   header[156] = flag;
   return header_signed(std::move(header)) + tar_padded(content);
+}
+
+/// A plain file's header with these bytes in these places.
+std::string header_with(const std::vector<std::pair<std::size_t, std::string>>& fields) {
+  std::string header = tar_member('0', "plain");
+  for (const auto& [at, bytes] : fields) header.replace(at, bytes.size(), bytes);
+  return header_signed(std::move(header));
 }
 
 std::string pax_record(const std::string& key, const std::string& value) {
@@ -111,4 +121,44 @@ TEST_CASE("the end is two blocks of zeros, or where the tar ends") {
   CHECK(members_of(file + zero) == "file:plain");
   CHECK(members_of(file + zero + zero + file) == "file:plain");
   CHECK(members_of(file + zero + file).find("more behind a block of zeros") != std::string::npos);
+}
+
+TEST_CASE("numbers are what an engine takes for them") {
+  auto size_of = [](const std::string& text) {
+    std::string field = text;
+    field.resize(12, '\0');
+    std::string tar = header_with({{124, field}}) + tar_padded(std::string(10, 'x'));
+    return members_of(tar + tar_member('0', "next"));
+  };
+  const std::string good = "file:plain file:next";
+  for (const std::string& text :
+       {std::string("12"), std::string("  12  "), std::string("00000000012 "), std::string("\0\0 12", 5),
+        std::string("12\0 7", 5), std::string("\x80\0\0\0\0\0\0\0\0\0\0\x0a", 12)}) {
+    CAPTURE(text);
+    CHECK(size_of(text) == good);
+  }
+  for (const std::string& text :
+       {std::string("12 \0 7", 6), std::string("1 2"), std::string("18"), std::string("-1")}) {
+    CAPTURE(text);
+    CHECK(size_of(text).find("its size is no number") != std::string::npos);
+  }
+  CHECK(size_of(std::string("\x80\0\0\0\x80\0\0\0\0\0\0\0", 12)).find("its size is too large") !=
+        std::string::npos);
+  CHECK(size_of(std::string(12, '\xff')).find("its size is negative") != std::string::npos);
+}
+
+TEST_CASE("a time before 1970 is one, as far as an engine can tell it") {
+  auto time_of = [](const std::string& field) {
+    std::string tar = header_with({{136, field}});
+    TextSource source(tar);
+    TarReader reader(source);
+    TarMember member;
+    reader.next(member);
+    return member.mtime.tv_sec;
+  };
+  const std::string minus(4, '\xff'), least("\x80\0\0\0\0\0\0\0", 8);
+  CHECK(time_of(minus + std::string(7, '\xff') + '\xfe') == -2);
+  CHECK(time_of(minus + least.substr(0, 7) + '\x01') == INT64_MIN + 1);
+  CHECK_THROWS_WITH_AS(time_of(minus + least), doctest::Contains("too small"), Error);
+  CHECK_THROWS_WITH_AS(time_of('\xff' + std::string(11, '\0')), doctest::Contains("too large"), Error);
 }
