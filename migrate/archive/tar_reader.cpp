@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <optional>
 
 #include "drivers/sys/error.hpp"
@@ -106,6 +105,34 @@ std::string unhex(std::string_view text) {
   return bytes;
 }
 
+/// The forms of headers that Go's archive/tar tells apart.
+enum class HeaderForm { v7, ustar, star, gnu };
+
+HeaderForm form_of(const char* block) {
+  std::string_view magic(block + 257, 8);
+  if (magic == std::string_view("ustar  \0", 8)) return HeaderForm::gnu;
+  if (!magic.starts_with(std::string_view("ustar\0", 6))) return HeaderForm::v7;
+  bool is_star = std::string_view(block + 508, 4) == std::string_view("tar\0", 4);
+  return is_star ? HeaderForm::star : HeaderForm::ustar;
+}
+
+/// What stands before the header's name.
+std::string_view prefix_of(const char* block, HeaderForm form) {
+  constexpr std::size_t kTime = 12;
+  std::string_view prefix = field(block, 345, 155);
+  if (form == HeaderForm::ustar) return prefix;
+  if (form == HeaderForm::star) {
+    for (std::size_t at : {476, 488}) any_number(block, at, kTime, "time");
+    return field(block, 345, 131);
+  }
+  if (form == HeaderForm::v7) return {};
+  // GNU has times there. Go before 1.8 wrote a prefix all the same, and reads it since where they are none.
+  auto is_time = [&](std::size_t at) { return block[at] == '\0' || find_number({block + at, kTime}); };
+  if (is_time(345) && is_time(357)) return {};
+  bool is_ascii = std::none_of(prefix.begin(), prefix.end(), [](char byte) { return byte & 0x80; });
+  return is_ascii ? prefix : std::string_view();
+}
+
 bool is_zero(const char* block) {
   return std::all_of(block, block + kTarBlock, [](char c) { return c == '\0'; });
 }
@@ -190,10 +217,9 @@ std::string TarReader::read_special(std::uint64_t size) {
 }
 
 void TarReader::parse_header(const char* block, TarMember& member) const {
+  HeaderForm form = form_of(block);
   member.name = std::string(field(block, 0, 100));
-  bool posix = std::memcmp(block + 257, "ustar\0", 6) == 0;
-  if (posix)
-    if (std::string prefix(field(block, 345, 155)); !prefix.empty()) member.name = prefix + "/" + member.name;
+  if (std::string prefix(prefix_of(block, form)); !prefix.empty()) member.name = prefix + "/" + member.name;
   member.target = std::string(field(block, 157, 100));
   member.mode = static_cast<mode_t>(number(block, 100, 8, "mode") & 07777);
   member.uid = id_number(block, 108, "owner");
@@ -202,7 +228,7 @@ void TarReader::parse_header(const char* block, TarMember& member) const {
   // GNU writes a time before 1970 in base 256; the engine's own tars have pax records.
   member.mtime.tv_sec = any_number(block, 136, 12, "time");
   if (member.mtime.tv_sec == INT64_MIN) damaged("its time is too small");
-  if (std::memcmp(block + 257, "ustar", 5) == 0)
+  if (form != HeaderForm::v7)
     member.device = makedev(static_cast<unsigned>(number(block, 329, 8, "device")),
                             static_cast<unsigned>(number(block, 337, 8, "device")));
 }

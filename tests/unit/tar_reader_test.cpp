@@ -1,6 +1,7 @@
 // What of a tar counts where it says several things: as in Go's archive/tar, by which an engine unpacks a
 // layer and computes what its records hold.
 #include <doctest/doctest.h>
+#include <sys/sysmacros.h>
 
 #include <utility>
 #include <vector>
@@ -161,4 +162,50 @@ TEST_CASE("a time before 1970 is one, as far as an engine can tell it") {
   CHECK(time_of(minus + least.substr(0, 7) + '\x01') == INT64_MIN + 1);
   CHECK_THROWS_WITH_AS(time_of(minus + least), doctest::Contains("too small"), Error);
   CHECK_THROWS_WITH_AS(time_of('\xff' + std::string(11, '\0')), doctest::Contains("too large"), Error);
+}
+
+TEST_CASE("a header's prefix is where its form has one, and as long as it is there") {
+  const std::string ustar("ustar\00000", 8), gnu("ustar  \0", 8), time = "14371573541", zero(1, '\0');
+  auto name_in = [](const std::string& magic, std::vector<std::pair<std::size_t, std::string>> fields) {
+    fields.emplace_back(257, magic);
+    return members_of(header_with(fields));
+  };
+  auto prefixed = [](const std::string& prefix) { return "file:" + prefix + "/plain"; };
+
+  CHECK(name_in(ustar, {{345, "dir"}}) == prefixed("dir"));
+  CHECK(name_in(ustar, {{345, std::string(155, 'p')}}) == prefixed(std::string(155, 'p')));
+
+  const std::pair<std::size_t, std::string> star{508, std::string("tar\0", 4)};
+  CHECK(name_in(ustar, {star, {345, "dir"}}) == prefixed("dir"));
+  CHECK(name_in(ustar, {star, {345, std::string(131, 'p')}, {476, time + " "}, {488, time + " "}}) ==
+        prefixed(std::string(131, 'p')));
+  CHECK(name_in(ustar, {star, {345, std::string(155, 'p')}}).find("its time is no number") !=
+        std::string::npos);
+
+  CHECK(name_in(gnu, {}) == "file:plain");
+  CHECK(name_in(gnu, {{345, time}}) == "file:plain");
+  CHECK(name_in(gnu, {{345, time + zero + time}}) == "file:plain");
+  CHECK(name_in(gnu, {{345, std::string(24, '\xff')}}) == "file:plain");
+  CHECK(name_in(gnu, {{345, "dir/sub"}}) == prefixed("dir/sub"));
+  CHECK(name_in(gnu, {{345, std::string(155, 'p')}}) == prefixed(std::string(155, 'p')));
+  CHECK(name_in(gnu, {{345, time + "0/sub"}}) == prefixed(time + "0/sub"));
+  CHECK(name_in(gnu, {{345, "d\xc3\xad"}}) == "file:plain");
+  CHECK(name_in(gnu, {{357, "dir"}}) == "file:plain");
+
+  CHECK(name_in(std::string(8, '\0'), {{345, "dir"}}) == "file:plain");
+  CHECK(name_in("ustar 00", {{345, "dir"}}) == "file:plain");
+}
+
+TEST_CASE("the oldest form of header has no device") {
+  auto device_in = [](const std::string& magic) {
+    std::string tar = header_with({{156, "3"}, {257, magic}, {329, "0000005"}, {337, "0000001"}});
+    TextSource source(tar);
+    TarReader reader(source);
+    TarMember member;
+    reader.next(member);
+    return member.device;
+  };
+  CHECK(device_in(std::string("ustar\00000", 8)) == makedev(5, 1));
+  CHECK(device_in(std::string("ustar  \0", 8)) == makedev(5, 1));
+  CHECK(device_in("ustar 00") == 0);
 }
