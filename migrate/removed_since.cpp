@@ -10,6 +10,7 @@
 #include "migrate/left_behind.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/left_out.hpp"
+#include "migrate/require_written.hpp"
 #include "migrate/stage_records.hpp"
 
 namespace drover {
@@ -102,6 +103,7 @@ void reduce_image_records(const Dir& image, const std::string& driver, const Dir
   clone_tree(records, folder.sub(kReduced), false,
              [&](const std::string& path) { return left_out.contains(path); });
   drop_left_tags(records, folder.sub(kReduced), inventory.left);
+  require_written(folder.sub(kReduced));
   folder.sync_fs();
   // In one step: without these records there is no way on, and no way back.
   folder.rename(kReduced, image, driver, RENAME_EXCHANGE);

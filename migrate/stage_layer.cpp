@@ -10,6 +10,7 @@
 #include "migrate/layer_writer.hpp"
 #include "migrate/proof.hpp"
 #include "migrate/read_through.hpp"
+#include "migrate/require_written.hpp"
 
 namespace drover {
 
@@ -58,6 +59,7 @@ TransferCount LayerStager::fill(const PlannedLayer& layer, OpenLayer made) const
     read_source(layer, *writer);
     writer->finish();
     target_.seal(layer.id);
+    require_written(made.root);
     TransferCount count = writer->count();
     writer.reset();
     made = OpenLayer();  // unmounted by now, where it had to be mounted

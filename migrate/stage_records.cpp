@@ -10,6 +10,7 @@
 #include "migrate/compare_views.hpp"
 #include "migrate/left_out.hpp"
 #include "migrate/read_through.hpp"
+#include "migrate/require_written.hpp"
 
 namespace drover {
 
@@ -82,11 +83,15 @@ void stage_records(const Dir& data_root, const Inventory& inventory, DriverKind 
   Dir containers = folder.sub(kContainers);
   for (const auto& [id, record] : inventory.containers)
     with_context("container " + display_name(record), [&, &id = id] { set_driver(containers.sub(id), to); });
+  for (const char* name : {kImage, kContainers}) require_written(folder.sub(name));
 }
 
 void stage_build_records(const Dir& data_root, const Inventory& inventory, const Dir& folder) {
   auto there = build_records_to_carry(data_root, inventory);
-  if (there) return copy_folder(*there, folder, kBuildRecords);
+  if (there) {
+    copy_folder(*there, folder, kBuildRecords);
+    return require_written(folder.sub(kBuildRecords));
+  }
   // In place of none as well, so that what an engine makes there under either setup is told from the other's.
   folder.remove_tree(kBuildRecords);
   folder.make_dir(kBuildRecords, 0711);
