@@ -5,6 +5,7 @@
 #include "migrate/layer_transfer.hpp"
 #include "migrate/left_behind_record.hpp"
 #include "migrate/old_root.hpp"
+#include "migrate/require_written.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/stage_root.hpp"
@@ -89,6 +90,7 @@ void stage_rest_and_switch(const Dir& dir, MigrationFolder& folder, const Prefli
     progress.phase("proving it byte by byte");
     prove_rest(dir, found.inventory, record, new_root);
   }
+  require_written(new_root);
   new_root.sync_fs();
   RootSwitch(folder).prepare(dir, new_root, found.rest.names, filled_volumes(dir));
   folder.reserve();

@@ -19,6 +19,7 @@
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/receive.hpp"
 #include "migrate/plan.hpp"
+#include "migrate/require_written.hpp"
 #include "migrate/run_tasks.hpp"
 #include "migrate/stage_layer.hpp"
 #include "migrate/stage_records.hpp"
@@ -222,6 +223,7 @@ class Import {
     }
     run_tasks(tasks, site_.threads);
     home.finish_layers();
+    require_written(site_.incoming);
     site_.dir.sync_fs();
   }
 
