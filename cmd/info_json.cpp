@@ -3,6 +3,7 @@
 #include "cmd/info_report.hpp"
 #include "cmd/migrate_report.hpp"
 #include "cmd/render.hpp"
+#include "migrate/next_step.hpp"
 
 namespace drover {
 

@@ -4,6 +4,7 @@
 #include "cmd/render.hpp"
 #include "drivers/sys/size_text.hpp"
 #include "migrate/left_behind.hpp"
+#include "migrate/next_step.hpp"
 
 namespace drover {
 

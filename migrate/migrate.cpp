@@ -4,6 +4,7 @@
 #include "drivers/sys/error.hpp"
 #include "migrate/layer_transfer.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/next_step.hpp"
 #include "migrate/old_root.hpp"
 #include "migrate/require_written.hpp"
 #include "migrate/root_switch.hpp"

@@ -13,6 +13,7 @@
 #include "drivers/sys/log.hpp"
 #include "migrate/layer_renames.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/next_step.hpp"
 #include "migrate/store_parts.hpp"
 
 namespace drover {
@@ -155,44 +156,6 @@ std::optional<OpenMigration> find_open_migration(const Dir& data_root) {
   OpenMigration open{folders[0].id, read_record(folders[0].dir), folders[0].state()};
   if (open.record.keep_going) open.left = read_left_behind(folders[0].dir);
   return open;
-}
-
-std::string next_step(MigrationState state) {
-  switch (state) {
-    case MigrationState::reading:
-    case MigrationState::staging:
-    case MigrationState::switching:
-      return "`drover migrate --resume` finishes it, `drover rollback` gives it up";
-    case MigrationState::switched:
-      return "`drover commit` deletes the old data, `drover rollback` goes back to it";
-    case MigrationState::rolling_back:
-      return "`drover rollback` finishes that";
-    case MigrationState::committing:
-      return "`drover commit` finishes that";
-    case MigrationState::ended:
-      break;
-  }
-  return "`drover rollback` or `drover commit` removes what it has left";
-}
-
-std::string next_step(const MigrationRecord& record, MigrationState state) {
-  if (!record.import) return next_step(state);
-  switch (state) {
-    case MigrationState::reading:
-      return "`drover rollback` clears it away; then import the archive again";
-    case MigrationState::rolling_back:
-      return "`drover rollback` finishes that";
-    case MigrationState::committing:
-      return "`drover import --resume` finishes it";
-    default:
-      return "`drover import --resume` finishes it, `drover rollback` gives it up";
-  }
-}
-
-std::string with_next_step(const std::string& hint, const MigrationFolder& folder) {
-  for (const char* way : {"drover rollback", "drover commit", "--resume"})
-    if (hint.find(way) != std::string::npos) return hint;
-  return (hint.empty() ? "" : hint + "; then ") + next_step(folder.record(), folder.state());
 }
 
 void refuse_open_migration(const OpenMigration& open, const std::string& data_root) {

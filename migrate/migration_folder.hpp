@@ -23,10 +23,6 @@ struct OpenMigration {
 /// records are damaged.
 std::optional<OpenMigration> find_open_migration(const Dir& data_root);
 
-/// What the user can do about one in this state.
-std::string next_step(MigrationState);
-std::string next_step(const MigrationRecord&, MigrationState);
-
 /// Throws Error (in_use) that says how far it is and what can be done now.
 [[noreturn]] void refuse_open_migration(const OpenMigration&, const std::string& data_root);
 
@@ -107,18 +103,5 @@ class MigrationFolder {
   MigrationState state_ = MigrationState::ended;
   JournalContent journal_content_;  ///< as it was found
 };
-
-/// A hint that tells what to do about an error itself, and after that about what is open.
-std::string with_next_step(const std::string& hint, const MigrationFolder&);
-
-/// Runs `f`; an Error on its way out names the next step.
-template <class F>
-void naming_next_step(const MigrationFolder& folder, F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    throw Error(e.code(), e.what(), with_next_step(e.hint(), folder));
-  }
-}
 
 }  // namespace drover

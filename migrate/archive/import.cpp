@@ -18,6 +18,7 @@
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/receive.hpp"
+#include "migrate/next_step.hpp"
 #include "migrate/plan.hpp"
 #include "migrate/require_written.hpp"
 #include "migrate/run_tasks.hpp"
