@@ -29,12 +29,13 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-/// A name that nothing has yet: the first backup, the one from before drover, keeps the plain one.
-std::string backup_name(const Dir& dir, const std::string& name) {
-  std::string plain = name + ".drover-backup";
-  if (!dir.exists(plain)) return plain;
-  for (int i = 2;; ++i)
-    if (std::string numbered = plain + "." + std::to_string(i); !dir.exists(numbered)) return numbered;
+/// A name that nothing has yet: the first backup, the one from before drover, keeps the plain one. Or the
+/// last one's, where that has this text: a run that was cut has left it.
+std::string backup_name(const Dir& dir, const std::string& name, const std::string& text) {
+  std::string last, next = name + ".drover-backup";
+  for (int i = 2; dir.exists(next); ++i)
+    last = std::exchange(next, name + ".drover-backup." + std::to_string(i));
+  return !last.empty() && dir.try_read(last) == text ? last : next;
 }
 
 /// Gives the file this content, and all else that the one there has: an ACL, say, or a security label.
@@ -102,7 +103,7 @@ std::optional<std::string> ConfigFile::replace(const std::string& new_text) cons
     dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
     return std::nullopt;
   }
-  std::string backup = backup_name(dir, name);
+  std::string backup = backup_name(dir, name, text_);
   write_like(dir, backup, text_, name);
   write_like(dir, name, new_text, name);
   return dir.path_of(backup);

@@ -68,6 +68,10 @@ TEST_CASE("select keeps the rest of the file, its mode, and every old file") {
   CHECK(host.read("/config.drover-backup") == before);
   CHECK(host.read("/config.drover-backup.2") == between);
   CHECK(host.names("").size() == 3);
+  // As a run leaves it that was cut after its backup: that one serves.
+  host.write("/config.drover-backup.3", host.read("/config"));
+  CHECK(select(host, {"-s", "vfs", "-y"}).code == 0);
+  CHECK(host.names("").size() == 4);
 }
 
 TEST_CASE("a dry run prints the diff and writes nothing") {
