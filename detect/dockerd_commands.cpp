@@ -126,8 +126,10 @@ std::vector<OriginWord> split_nul(const std::string& text) {
   return words;
 }
 
+/// Any user's process says what it likes here, and as much; an engine's is short.
 std::vector<OriginWord> command_line(const Dir& process) {
-  return split_nul(process.try_read("cmdline").value_or(""));
+  constexpr std::size_t kLongest = 1 << 20;
+  return split_nul(process.try_read("cmdline", kLongest).value_or(""));
 }
 
 std::string variable(const std::vector<OriginWord>& environment, const std::string& name) {
@@ -178,8 +180,8 @@ std::optional<DockerdCommand> running_command(const std::string& root, const Dir
     command.by_unit =
         process.try_read("cgroup").value_or("").find(std::string("/") + kUnit) != std::string::npos;
     return command;
-  } catch (const SystemError&) {
-    return std::nullopt;  // it ended in between
+  } catch (const Error&) {
+    return std::nullopt;  // it ended in between, or says more than an engine would
   }
 }
 
@@ -223,8 +225,8 @@ void add_sysvinit(const std::string& root, std::vector<DockerdCommand>& commands
 bool is_engine_process(const Dir& process) {
   try {
     return is_engine(command_line(process));
-  } catch (const SystemError&) {
-    return false;  // it ended in between
+  } catch (const Error&) {
+    return false;  // it ended in between, or says more than an engine would
   }
 }
 

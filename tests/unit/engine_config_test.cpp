@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "detect/dockerd_commands.hpp"
 #include "detect/json_edit.hpp"
 #include "drivers/sys/error.hpp"
 #include "tests/support/host_tree.hpp"
@@ -161,6 +162,13 @@ TEST_CASE("to root no other user's process is an engine of the host") {
     CHECK(read_engine_config_below(host.root(), std::nullopt).config_path ==
           (is_roots ? "/home/u/daemon.json" : "/etc/docker/daemon.json"));
   }
+}
+
+TEST_CASE("a process whose command line has no end is no engine, and keeps nothing from being read") {
+  HostTree host{{"/proc/7/cmdline", "dockerd" + std::string(65 << 20, '\0')},
+                {kUnit, "[Service]\nExecStart=/usr/bin/dockerd --config-file=/srv/engine.json\n"}};
+  CHECK(read_engine_config_below(host.root(), std::nullopt).config_path == "/srv/engine.json");
+  CHECK_FALSE(is_engine_process(Dir::open(host.path("/proc/7"))));
 }
 
 TEST_CASE("without --config the file is the one that the engine names") {
