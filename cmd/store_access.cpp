@@ -45,8 +45,7 @@ void require_trusted_attributes() {
   throw Error(std::string("drover cannot see all that layers hold: ") +
                   (first_namespace ? "it runs without CAP_SYS_ADMIN" : "it runs in a user namespace"),
               "run it as the host's own root: in a container with --privileged, --userns=host and "
-              "--pid=host, in a unit without "
-              "CapabilityBoundingSet or PrivateUsers");
+              "--pid=host, in a unit without CapabilityBoundingSet or PrivateUsers");
 }
 
 }  // namespace
