@@ -74,18 +74,21 @@ TEST_CASE("whatever becomes of a copy of a lower layer's file, its other names k
   gone.drover[kMarkRecord] = kMarkGone;
   kept.drover[kContentRecord] = kContentKept;
   kept.mode = 0600;
-  for (const auto& [fate, members] : std::vector<std::pair<std::string, std::string>>{
-           {"none", ""},
-           // Without another name its inode's number is the next file's.
-           {"replaced", file_member("d/a", "new")},
-           {"with its folder", file_member("d", "new") + again + file_member("d/a", "new")},
-           {"hidden", tar_headers(gone)},
-           {"hidden with its folder", file_member("d", "new")},
-           {"other attributes", tar_headers(kept)}}) {
-    CAPTURE(fate);
+  struct Copy {
+    std::string fate, members;
+  };
+  for (const auto& copy :
+       std::vector<Copy>{{"none", ""},
+                         // Without another name its inode's number is the next file's.
+                         {"replaced", file_member("d/a", "new")},
+                         {"with its folder", file_member("d", "new") + again + file_member("d/a", "new")},
+                         {"hidden", tar_headers(gone)},
+                         {"hidden with its folder", file_member("d", "new")},
+                         {"other attributes", tar_headers(kept)}}) {
+    CAPTURE(copy.fate);
     TestFolder above(filesystem("ext4"));
     Dir made = Dir::open(above.path());
-    std::string tar = link_member("d/a", "d/a") + members + link_member("y", "b") + tar_end();
+    std::string tar = link_member("d/a", "d/a") + copy.members + link_member("y", "b") + tar_end();
     TextSource source(tar);
     TarReader reader(source);
     LayerUnpacker unpacker(made, &parent);
@@ -96,7 +99,7 @@ TEST_CASE("whatever becomes of a copy of a lower layer's file, its other names k
       CHECK((made.stat(name).st_mode & 07777) == 0644);
     }
     CHECK(made.stat("y").st_ino == made.stat("b").st_ino);
-    CHECK(made.stat("y").st_nlink == (fate == "none" ? 3 : 2));
+    CHECK(made.stat("y").st_nlink == (copy.fate == "none" ? 3 : 2));
   }
 }
 
