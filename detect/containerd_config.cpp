@@ -16,7 +16,7 @@ constexpr const char* kCri = "io.containerd.grpc.v1.cri";
 constexpr const char* kCriImages = "io.containerd.cri.v1.images";
 constexpr const char* kCriRuntime = "io.containerd.cri.v1.runtime";
 
-TomlPath snapshotter_key(int version) {
+TomlPath snapshotter_key(std::int64_t version) {
   switch (version) {
     case 1:
       return {"plugins", "cri", "containerd", "snapshotter"};
@@ -30,7 +30,7 @@ TomlPath snapshotter_key(int version) {
   }
 }
 
-TomlPath runtimes_table(int version) {
+TomlPath runtimes_table(std::int64_t version) {
   if (version == 1) return {"plugins", "cri", "containerd", "runtimes"};
   return {"plugins", version == 2 ? kCri : kCriRuntime, "containerd", "runtimes"};
 }
@@ -40,10 +40,10 @@ TomlPath below(TomlPath path, const std::string& key) {
   return path;
 }
 
-int file_version(const std::string& text, std::optional<int> engine_major) {
+std::int64_t file_version(const std::string& text, std::optional<int> engine_major) {
   if (toml_keys(text, {}).empty()) return engine_major && *engine_major >= 2 ? 3 : 2;
   // A file that does not say is of version 1 (containerd services/server/config).
-  return static_cast<int>(toml_integer(text, {"version"}).value_or(1));
+  return toml_integer(text, {"version"}).value_or(1);
 }
 
 std::vector<std::string> snapshotters_set_up(const std::string& text) {

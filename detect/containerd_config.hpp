@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,10 +14,10 @@ struct ContainerdConfig {
   std::string path;
   std::string text;
   bool exists = false;
-  int version = 2;          ///< of the file's layout: 1, 2 or 3
-  TomlPath key;             ///< where this version keeps the snapshotter
-  std::string root;         ///< "/var/lib/containerd", or the key `root`
-  std::string snapshotter;  ///< as configured, or the default
+  std::int64_t version = 2;  ///< of the file's layout: 1, 2 or 3
+  TomlPath key;              ///< where this version keeps the snapshotter
+  std::string root;          ///< "/var/lib/containerd", or the key `root`
+  std::string snapshotter;   ///< as configured, or the default
   bool configured = false;
   bool cri_disabled = false;
   std::vector<std::string> imports;  ///< other files that are read as well

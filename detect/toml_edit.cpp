@@ -159,10 +159,11 @@ std::optional<std::string> toml_string(std::string_view text, const TomlPath& pa
   return node ? node->value<std::string>() : std::nullopt;
 }
 
-std::optional<long> toml_integer(std::string_view text, const TomlPath& path) {
+std::optional<std::int64_t> toml_integer(std::string_view text, const TomlPath& path) {
   toml::table top = parse(text);
   const toml::node* node = find(top, path);
-  return node ? node->value<long>() : std::nullopt;
+  // value() would convert a number with a fraction or exponent, one that is too large for a long, too.
+  return node ? node->value_exact<std::int64_t>() : std::nullopt;
 }
 
 std::vector<std::string> toml_strings(std::string_view text, const TomlPath& path) {

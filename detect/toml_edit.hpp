@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,8 @@ using TomlPath = std::vector<std::string>;
 
 /// The string at this path; nothing if there is none or if it is no string.
 std::optional<std::string> toml_string(std::string_view text, const TomlPath&);
-std::optional<long> toml_integer(std::string_view text, const TomlPath&);
+/// As toml_string, an integer.
+std::optional<std::int64_t> toml_integer(std::string_view text, const TomlPath&);
 std::vector<std::string> toml_strings(std::string_view text,
                                       const TomlPath&);  ///< of an array, those that are strings
 /// Whether anything stands at this path; the names in a table, in the order of the file (sorted by name).

@@ -73,5 +73,6 @@ TEST_CASE("what else in containerd's file matters is found") {
 
 TEST_CASE("a containerd file of an unknown version, or none at all, is refused with its path") {
   CHECK_THROWS_WITH_AS(read("version = 9\n"), doctest::Contains("version 9"), Error);
+  CHECK_THROWS_WITH_AS(read("version = 4294967298\n"), doctest::Contains("version 4294967298"), Error);
   CHECK_THROWS_WITH_AS(read("version = = 2\n"), doctest::Contains(kPath), Error);
 }

@@ -17,6 +17,8 @@ TEST_CASE("toml values are read by path") {
   CHECK(toml_string(text, {"plugins", "io.x", "snapshotter"}) == "native");
   CHECK(toml_string(text, {"version", "x"}) == std::nullopt);
   CHECK(toml_string(text, {"version"}) == std::nullopt);
+  for (const char* number : {"version = 3444E44", "version = 2.0", "version = '2'", "version = true"})
+    CHECK(toml_integer(number, {"version"}) == std::nullopt);
   CHECK(toml_contains(text, {"plugins"}));
   CHECK(toml_keys(text, {"plugins"}) == std::vector<std::string>{"io.x"});
 }
