@@ -163,6 +163,8 @@ bool OpenWatch::was_opened() const {
   return ::read(events_.get(), event, sizeof event) > 0;
 }
 
+bool is_sanitized() { return kSanitized; }
+
 bool at_full_size(const std::string& what_is_smaller) {
   const char* large = std::getenv("DROVER_TEST_LARGE");
   if (large && std::string(large) == "1") return true;

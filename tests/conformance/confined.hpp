@@ -52,6 +52,9 @@ class OpenWatch {
   Fd events_;
 };
 
+/// Whether sanitizers are in here, with which everything takes several times as long.
+bool is_sanitized();
+
 /// Whether the tests are to run at their full size (DROVER_TEST_LARGE=1); says what is left out otherwise.
 bool at_full_size(const std::string& what_is_smaller);
 

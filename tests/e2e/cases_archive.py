@@ -10,7 +10,7 @@ import observe
 import trees
 from bench import Skip, require_equal
 from cases_engines import newer_engine
-from cases_pairs import all_containers, start_old_containers
+from cases_pairs import all_containers, containers_before, start_old_containers
 from layers import Archive, Layer
 
 # Each driver once as what is exported and once as what it is imported into, on every filesystem; and one with itself.
@@ -63,7 +63,7 @@ def journey(bench, source, target):
     bench.drover("verify")
     bench.engine.start()
     bench.check_running_engine_shows(without_build_cache(bench.before), target)
-    start_old_containers(bench.engine, set(fixture.CONTAINERS))
+    start_old_containers(bench.engine, set(fixture.CONTAINERS) & containers_before(bench))
     bench.engine.stop()
 
 

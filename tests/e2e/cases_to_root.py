@@ -300,7 +300,9 @@ def kill_and_resume(bench, source, filesystem, to, lines):
     move.drover("verify")
     bench.engine.start()
     bench.check_driver(to or bench.driver)
-    cases_pairs.start_old_containers(bench.engine, {"edits", "links", "deep"})
+    cases_pairs.start_old_containers(
+        bench.engine, {"edits", "links", "deep"} & cases_pairs.containers_before(bench)
+    )
     check_volumes_are_used(bench)
     bench.engine.stop()
 

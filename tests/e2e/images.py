@@ -174,7 +174,7 @@ def deep_layers():
     return layers
 
 
-def write_archive(path, busybox, drivers):
+def write_archive(path, busybox, drivers, deep):
     """All images for `docker load`; `rich:2` is `rich:1` with another last layer."""
     longest = 242 if "aufs" in drivers else 250  # aufs and fuse-overlayfs look up no longer ones
     base, kinds, names = base_layer(busybox), kinds_layer(), names_layer(longest)
@@ -185,7 +185,8 @@ def write_archive(path, busybox, drivers):
     archive.image(["rich:1", "host.example:5000/team/rich:one"], rich + [empty])
     archive.image(["rich:2"], rich + [top_layer()])
     archive.image(["fewer:1"], [base, empty, kinds])
-    archive.image(["deep:1"], [base] + deep_layers())
+    if deep:
+        archive.image(["deep:1"], [base] + deep_layers())
     archive.image([], [base, names], created="2020-02-02T02:02:02Z")
     if (
         "fuse-overlayfs" not in drivers
