@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <optional>
 
 #include "drivers/sys/error.hpp"
@@ -137,16 +138,18 @@ bool is_zero(const char* block) {
   return std::all_of(block, block + kTarBlock, [](char c) { return c == '\0'; });
 }
 
+/// Of the header's bytes, in which the checksum itself counts as blanks.
+template <typename Byte>
+std::int64_t sum_of(const char* block) {
+  const Byte* bytes = reinterpret_cast<const Byte*>(block);
+  auto sum = [&](int from, int to) { return std::accumulate(bytes + from, bytes + to, std::int64_t{0}); };
+  return sum(0, 148) + 8 * ' ' + sum(156, kTarBlock);
+}
+
 void check_sum(const char* block) {
-  std::uint64_t stated = number(block, 148, 8, "checksum");
-  std::uint64_t plain = 0;
-  std::int64_t with_signs = 0;  // as some old tars counted
-  for (std::size_t i = 0; i < kTarBlock; ++i) {
-    char byte = i >= 148 && i < 156 ? ' ' : block[i];
-    plain += static_cast<unsigned char>(byte);
-    with_signs += static_cast<signed char>(byte);
-  }
-  if (stated != plain && static_cast<std::int64_t>(stated) != with_signs)
+  auto stated = static_cast<std::int64_t>(number(block, 148, 8, "checksum"));
+  // Some old tars took bytes for numbers with signs.
+  if (stated != sum_of<unsigned char>(block) && stated != sum_of<signed char>(block))
     damaged("a header's checksum is wrong");
 }
 
