@@ -69,8 +69,11 @@ class Aufs : public Driver {
 };
 
 bool Aufs::contains(const LayerId& id) const {
-  auto layers = Dir::try_open(home_ + "/layers"), diff = Dir::try_open(home_ + "/diff");
-  return is_layer_id(id) && layers && layers->exists(id) && diff && diff->try_sub(id);
+  auto home = Dir::try_open(home_);
+  if (!home || !is_layer_id(id) || !home->try_walk("diff/" + id)) return false;
+  auto layers = home->try_sub("layers");
+  auto record = layers ? layers->try_stat(id) : std::nullopt;
+  return record && S_ISREG(record->st_mode);
 }
 
 std::vector<LayerId> Aufs::parents_of(const LayerId& id) const {

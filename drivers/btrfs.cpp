@@ -30,8 +30,8 @@ class Btrfs : public Driver {
   }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/subvolumes"); }
   bool contains(const LayerId& id) const override {
-    auto dir = Dir::try_open(home_ + "/subvolumes");
-    return dir && is_layer_id(id) && dir->try_sub(id);
+    auto home = Dir::try_open(home_);
+    return home && is_layer_id(id) && home->try_walk("subvolumes/" + id);
   }
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
     return find_symlink_in(home_, {"subvolumes/" + id});

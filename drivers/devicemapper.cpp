@@ -88,8 +88,10 @@ class Devicemapper : public Driver {
     return records ? recorded_layers(*records) : std::vector<LayerId>{};
   }
   bool contains(const LayerId& id) const override {
-    auto records = Dir::try_open(home_ + "/" + kRecords);
+    auto home = Dir::try_open(home_);
+    auto records = home ? home->try_sub(kRecords) : std::nullopt;
     if (!records || !is_layer_id(id)) return false;
+    if (auto there = records->try_stat(id); there && S_ISLNK(there->st_mode)) return false;
     auto record = read_device_record(*records, id);
     return record && !record->deleted;
   }

@@ -128,6 +128,7 @@ class Driver {
   virtual std::vector<std::string_view> own_files() const { return {}; }
   /// Every layer in the home, in no particular order. Names that are no layer IDs are not listed.
   virtual std::vector<LayerId> layers() const = 0;
+  /// Whether the layer's files are where drover reads them: those behind a symlink are not.
   virtual bool contains(const LayerId&) const = 0;
   /// The symlink, if any, that an engine would follow to this layer's files and drover does not.
   virtual std::optional<Symlink> symlink_to(const LayerId&) const { return std::nullopt; }

@@ -66,7 +66,9 @@ class Overlay : public Driver {
 bool Overlay::contains(const LayerId& id) const {
   auto home = Dir::try_open(home_);
   auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
-  return layer && (layer->try_sub("root") || layer->try_sub("upper"));
+  if (!layer) return false;
+  auto root = layer->try_stat("root");
+  return root ? S_ISDIR(root->st_mode) : layer->try_sub("upper").has_value();
 }
 
 /// The layer whose root the upper of this one lies on.

@@ -46,7 +46,9 @@ std::vector<LayerId> OverlayHome::layers() const { return layer_ids_in(home_); }
 
 bool OverlayHome::contains(const LayerId& id) const {
   auto home = Dir::try_open(home_);
-  return home && is_layer_id(id) && home->try_walk(id + "/diff");
+  if (!home || !is_layer_id(id) || !home->try_walk(id + "/diff")) return false;
+  auto links = home->try_stat("l");
+  return !links || !S_ISLNK(links->st_mode);
 }
 
 std::optional<Symlink> OverlayHome::symlink_to(const LayerId& id) const {

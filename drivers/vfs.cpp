@@ -28,8 +28,8 @@ class Vfs : public Driver {
   }
   std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/dir"); }
   bool contains(const LayerId& id) const override {
-    auto dir = Dir::try_open(home_ + "/dir");
-    return dir && is_layer_id(id) && dir->try_sub(id);
+    auto home = Dir::try_open(home_);
+    return home && is_layer_id(id) && home->try_walk("dir/" + id);
   }
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
     return find_symlink_in(home_, {"dir/" + id});

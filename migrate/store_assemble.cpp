@@ -122,9 +122,9 @@ class Assembly {
   };
 
   Whereabouts find_files(const LayerId& id) const {
-    if (!home_) return {};
-    if (auto link = home_->symlink_to(id)) return {std::move(link), true};
-    return {std::nullopt, home_->contains(id)};
+    if (!home_ || home_->contains(id)) return {};
+    auto link = home_->symlink_to(id);
+    return {link, link.has_value()};
   }
 
   /// In the layers' order.

@@ -113,18 +113,19 @@ Dir Dir::walk(std::string_view relative) const {
 }
 
 std::optional<Dir> Dir::try_walk(std::string_view relative) const {
-  Dir at = clone();
+  std::optional<Dir> below;
   for (std::string_view rest = relative; !rest.empty();) {
     std::string chunk(take_chunk(rest));
     if (chunk.empty()) break;
+    const Dir& at = below ? *below : *this;
     Fd fd(open_beneath(at.fd(), chunk.c_str(), O_RDONLY | O_DIRECTORY));
     if (!fd) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return std::nullopt;
       fail("open", *this, relative);
     }
-    at = Dir(std::move(fd), at.path_of(chunk));
+    below = Dir(std::move(fd), at.path_of(chunk));
   }
-  return at;
+  return below ? std::move(*below) : clone();
 }
 
 Dir Dir::make_path(std::string_view relative, mode_t mode) const {
