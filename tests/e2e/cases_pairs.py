@@ -43,7 +43,7 @@ def source_of(driver):
     return driver + ("@btrfs" if driver == "btrfs" else "@ext4")
 
 
-# A stack of many layers makes much work for an engine, and what is under a driver's home makes no difference to it.
+# With a stack of 66 layers: each driver's home once, since the filesystem below it has no part in how they are stacked.
 DEEP_SOURCES = {source_of(driver) for driver in DRIVERS + ("overlay",)} | {"overlay2+aufs@ext4"}
 
 
