@@ -13,5 +13,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   ::umask(0);  // as drover's own main does
+  // What drover says on standard error meanwhile comes between lines, in a file too.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   return doctest::Context(argc, argv).run();
 }
