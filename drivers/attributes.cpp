@@ -1,6 +1,8 @@
 #include "drivers/attributes.hpp"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -100,6 +102,11 @@ void set_attributes(const Dir& to, std::string_view name, const struct stat& st,
 void drop_acls(const Dir& dir) {
   for (const char* acl : {kDefaultAcl, "system.posix_acl_access"})
     if (dir.xattr("", acl)) dir.remove_xattr("", acl);
+}
+
+std::uint32_t quota_project(const Dir& dir) {
+  struct fsxattr attributes {};
+  return ::ioctl(dir.fd(), FS_IOC_FSGETXATTR, &attributes) == 0 ? attributes.fsx_projid : 0;
 }
 
 bool same_attributes(const struct stat& a, const struct stat& b) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <sys/stat.h>
+#include <cstdint>
 
 #include <string_view>
 #include <vector>
@@ -35,6 +36,10 @@ void drop_acls(const Dir&);
 /// Attributes that say something of the filesystem, not of the file (btrfs lists its properties as such, xfs
 /// its own form of an ACL).
 bool is_filesystem_property(std::string_view attribute);
+
+/// The project of a quota (ext4, xfs) that a directory is of, 0 for none: what is of one cannot be renamed
+/// into another's.
+std::uint32_t quota_project(const Dir&);
 
 /// Whether two entries agree in type, mode, owner, device number, modification time and, for anything but a
 /// directory, size.

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "detect/config_root.hpp"
+#include "drivers/attributes.hpp"
 #include "drivers/probe_backing.hpp"
 #include "drivers/probe_scratch.hpp"
 #include "drivers/sys/error.hpp"
@@ -137,6 +138,23 @@ void require_exchange_possible(const Dir& dir, const std::string& hint) {
                     "` cannot exchange two names, which the way back from renamed layers needs: " + e.what(),
                 hint);
   }
+}
+
+/// The switch renames the records between the data root and `image/`.
+void require_records_renamable(const Dir& dir) {
+  Dir image = dir.sub(kImage);
+  std::string why;
+  if (!on_one_mount(dir, image))
+    why = "is a subvolume or a filesystem of its own";
+  else if (quota_project(dir) != quota_project(image))
+    why = "has another quota project than the data root";
+  if (!why.empty())
+    throw Error(
+        ExitCode::not_usable,
+        "cannot switch drivers in `" + dir.path() + "`: `" + image.path() + "` " + why +
+            ", so that nothing can be renamed into it",
+        "make it a plain folder of the data root (with the engine stopped: cp -a it, and put the copy in "
+        "its place), or go to another root, where nothing is renamed: --to-root");
 }
 
 /// Where the layers cannot be renamed, all of them, that is said before anything is looked at.
@@ -316,8 +334,10 @@ Preflight check_migration(const DataRoot& root, const EngineConfig& config, cons
   found.source = open_source(root, dir, found.from, found.from_home);
   if (found.move)
     check_root_move(*found.move, config, backing, to);
-  else
+  else {
     refuse_mounts(root, found.from, to);
+    require_records_renamable(dir);
+  }
   if (options.renames) require_renames_possible(root, dir, *found.source, to, options);
   store::records_dir(dir, kBuildRecords);  // throws for a symlink, which would be left behind
   require_storage_opts(name_of(to), options.storage_opts);

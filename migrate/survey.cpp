@@ -1,13 +1,12 @@
 #include "migrate/survey.hpp"
 
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
 
+#include "drivers/attributes.hpp"
 #include "drivers/repeated_inodes.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
@@ -44,12 +43,6 @@ std::optional<struct statx> look_at(const Dir& dir, const std::string& name) {
   throw_errno("cannot stat `" + dir.path_of(name) + "`");
 }
 
-/// Of a quota: a directory of one cannot be renamed into another's.
-std::uint32_t project_of(const Dir& dir) {
-  struct fsxattr attributes {};
-  return ::ioctl(dir.fd(), FS_IOC_FSGETXATTR, &attributes) == 0 ? attributes.fsx_projid : 0;
-}
-
 /// What of the directories themselves keeps a layer from being renamed; empty: nothing.
 std::string place_obstacle(const Dir& data_root, const Driver& source, const LayerId& id, const Dir& layer) {
   auto place = source.place_in_home(id);
@@ -58,7 +51,7 @@ std::string place_obstacle(const Dir& data_root, const Driver& source, const Lay
     auto st = look_at(*dir, ".");
     if (st && (st->stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)))
       return "`" + dir->path() + "` is immutable or append-only (chattr +i, +a)";
-    if (project_of(*dir) != project_of(data_root))
+    if (quota_project(*dir) != quota_project(data_root))
       return "`" + dir->path() + "` is of another quota project than the data root";
   }
   return {};

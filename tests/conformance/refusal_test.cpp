@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
+#include "drivers/sys/btrfs_ioctl.hpp"
 #include "migrate/verify.hpp"
 #include "tests/conformance/place.hpp"
 #include "tests/conformance/sample_host.hpp"
@@ -14,6 +16,7 @@
 
 using namespace drover;
 using namespace drover::test;
+namespace fs = std::filesystem;
 
 TEST_CASE("wrong use has its exit code and changes nothing") {
   SampleHost host(filesystem("ext4"));
@@ -250,5 +253,24 @@ TEST_CASE("a filesystem without room is told of beforehand") {
   CHECK(run.code == 1);
   CHECK(has(message_of(run), "drover: not enough space on the filesystem of `" + host.root() + "`: up to "));
   CHECK(host.damage() == "");
+  CHECK_FALSE(host.exists("drover"));
+}
+
+TEST_CASE("records that nothing can be renamed into are told of beforehand") {
+  if (!filesystem("btrfs").missing.empty()) {
+    MESSAGE("SKIP: no subvolumes: " << filesystem("btrfs").missing);
+    return;
+  }
+  SampleHost host(filesystem("btrfs"));
+  Dir root = Dir::open(host.root());
+  create_subvolume(root, "records");
+  for (const DirEntry& entry : root.sub("image").list())
+    fs::copy(host.path("image/" + entry.name), host.path("records/" + entry.name),
+             fs::copy_options::recursive);
+  root.remove_tree("image");
+  root.rename("records", root, "image");
+  Run refused = host.run({"migrate", "--to", "vfs", "--yes"});
+  CHECK(refused.code == 10);
+  CHECK_MESSAGE(has(message_of(refused), "is a subvolume or a filesystem of its own"), refused.err);
   CHECK_FALSE(host.exists("drover"));
 }
