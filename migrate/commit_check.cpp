@@ -1,10 +1,12 @@
 #include "migrate/commit_check.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "drivers/sys/copy_content.hpp"
 #include "drivers/sys/error.hpp"
+#include "drivers/sys/printable.hpp"
 #include "drivers/view.hpp"
 #include "migrate/store_parts.hpp"
 
@@ -14,12 +16,18 @@ namespace {
 
 constexpr std::string_view kSplitFile = "tar-split.json.gz";
 
-class CommitCheck {
+bool has_folders(const Driver& home) {
+  return home.kind() != DriverKind::zfs && home.kind() != DriverKind::devicemapper;
+}
+
+/// Of a store that stays, by one that is to go: `now` and `old`, where a migration is accepted; where it is
+/// given up, it is the old one that stays.
+class StoreCheck {
  public:
-  CommitCheck(const CarriedStore& old, const CarriedStore& now, const std::string& hint)
+  StoreCheck(const CarriedStore& old, const CarriedStore& now, const std::string& hint)
       : old_(old), now_(now), hint_(hint) {}
 
-  void run() const {
+  void run_for_commit() const {
     require_tags();
     store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
     for (const auto& [chain, layer] : there.layers) {
@@ -41,6 +49,22 @@ class CommitCheck {
     }
   }
 
+  void run_for_rollback() const {
+    if (!has_folders(now_.home)) return;
+    store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
+    for (const auto& [chain, layer] : there.layers) {
+      if (!before.layers.contains(chain) || !now_.home.contains(layer.cache_id)) continue;
+      std::string what = "layer " + short_id(layer.cache_id);
+      if (has_tar_split(record_of(old_.records, chain)) && !has_tar_split(record_of(now_.records, chain)))
+        refuse("the tar-split of " + what + " is missing in `" + now_.records.path() + "`");
+      require_names(layer.cache_id, what, names_before(layer.cache_id).value_or(Names{}));
+    }
+    for (const auto& [name, mount] : there.mounts)
+      if (now_.home.contains(mount.mount_id))
+        require_shows(mount.mount_id, "the writable layer of " + short_id(name), shows_image(there, mount),
+                      nullptr);
+  }
+
  private:
   using Names = std::vector<std::string>;
 
@@ -57,8 +81,7 @@ class CommitCheck {
   /// Nothing where that cannot be told, or not in a short time: the old store's pool or kernel module may be
   /// gone, and a commit is possible all the same.
   std::optional<Names> names_before(const LayerId& id) const {
-    if (old_.home.kind() == DriverKind::zfs || old_.home.kind() == DriverKind::devicemapper)
-      return std::nullopt;
+    if (!has_folders(old_.home)) return std::nullopt;
     try {
       if (old_.home.contains(id)) return names_in(old_.home, id);
     } catch (const Error& e) {
@@ -91,6 +114,16 @@ class CommitCheck {
     if (there->empty()) refuse(what + " is empty in `" + now_.home.place_of(id) + "`");
     if (same && *there != *same)
       refuse(what + " shows other names in `" + now_.home.place_of(id) + "` than in the old store");
+  }
+
+  void require_names(const LayerId& id, const std::string& what, Names wanted) const {
+    auto there = wanted.empty() ? std::nullopt : names_now(id);
+    if (!there) return;
+    for (Names* names : {&wanted, &*there}) std::sort(names->begin(), names->end());
+    Names lost;
+    std::set_difference(wanted.begin(), wanted.end(), there->begin(), there->end(), std::back_inserter(lost));
+    if (!lost.empty())
+      refuse(what + " lacks `" + printable(lost.front()) + "` in `" + now_.home.place_of(id) + "`");
   }
 
   static std::optional<Dir> record_of(const Dir& records, const Digest& chain) {
@@ -130,7 +163,11 @@ class CommitCheck {
 }  // namespace
 
 void require_still_whole(const CarriedStore& old, const CarriedStore& now, const std::string& hint) {
-  CommitCheck(old, now, hint).run();
+  StoreCheck(old, now, hint).run_for_commit();
+}
+
+void require_shown_still(const CarriedStore& old, const CarriedStore& now, const std::string& hint) {
+  StoreCheck(now, old, hint).run_for_rollback();
 }
 
 }  // namespace drover

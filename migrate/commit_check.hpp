@@ -23,4 +23,13 @@ struct CarriedStore {
 /// as for Error.
 void require_still_whole(const CarriedStore& old, const CarriedStore& now, const std::string& hint);
 
+/// The same for a rollback, which is about to delete the new store: of the old one no engine has used
+/// anything since, or it has taken out of the records what it has removed.
+///
+/// Throws Error (proof_failed) where an image's layer that both stores have lacks, in the old one, names that
+/// the new one shows at its top, or its tar-split; and where a container shows nothing though its image shows
+/// something. A new store that is broken shows less, and is what a rollback leads away from. Devices and
+/// datasets are not opened. `hint` as for Error.
+void require_shown_still(const CarriedStore& old, const CarriedStore& now, const std::string& hint);
+
 }  // namespace drover

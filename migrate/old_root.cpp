@@ -4,6 +4,8 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/commit_check.hpp"
+#include "migrate/record_list.hpp"
 #include "migrate/root_switch.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/stage_root.hpp"
@@ -35,9 +37,15 @@ class OldRootCheck {
       if (!old_.exists(name) && new_.exists(name)) refuse(name);
     for (const std::string& volume : way.volumes())
       if (!is_filled(old_, volume) && is_filled(new_, volume)) refuse(kVolumes + ("/" + volume));
-    store::LayerDb db = store::read_layerdb(old_.sub(kImage).sub(old_driver(folder_)));
+    Dir records = old_.sub(kImage).sub(old_driver(folder_));
+    store::LayerDb db = store::read_layerdb(records);
     require_containers(db);
+    if (auto lost = way.lost_in(old_))
+      throw Error("the old root is not as it was: " + *lost + "; the copy in `" + new_.path() +
+                      "`, which a rollback removes, may be the only one",
+                  stay_ + "; to go back without it, remove `" + folder_.kept().path_of(kRecordList) + "`");
     require_layers(store::layers_named_by(db));
+    require_content(records);
   }
 
  private:
@@ -71,10 +79,7 @@ class OldRootCheck {
   }
 
   void require_layers(const std::set<LayerId>& named) const {
-    const MigrationRecord& record = folder_.record();
-    auto home = old_home(folder_);
-    auto copies =
-        driver_entry(record.to).open(new_.path() + "/" + std::string(driver_name(record.to)), record.to_home);
+    auto home = old_home(folder_), copies = new_home();
     const std::set<LayerId> named_now = named_in_new_root();
     const std::set<LayerId>& finished = folder_.finished_layers();
     auto is_whole = [&](const LayerId& id) { return named.contains(id) && home->contains(id); };
@@ -95,9 +100,22 @@ class OldRootCheck {
     }
   }
 
+  void require_content(const Dir& records) const {
+    auto image = new_.try_sub(kImage);
+    auto copied = image ? image->try_sub(driver_name(folder_.record().to)) : std::nullopt;
+    if (copied) require_shown_still({records, *old_home(folder_)}, {*copied, *new_home()}, stay_);
+  }
+
+  std::unique_ptr<Driver> new_home() const {
+    const MigrationRecord& record = folder_.record();
+    return driver_entry(record.to).open(new_.path() + "/" + std::string(driver_name(record.to)),
+                                        record.to_home);
+  }
+
   const MigrationFolder& folder_;
   const Dir& old_;
   const Dir& new_;
+  const std::string stay_ = "restore it, then try again. `drover commit` stays with the new root";
 };
 
 }  // namespace
@@ -108,7 +126,7 @@ std::unique_ptr<Driver> old_home(const MigrationFolder& folder) {
 }
 
 std::optional<Dir> whole_old_root(const MigrationFolder& folder) {
-  auto root = Dir::try_open(folder.record().move->from_root);
+  auto root = open_old_root(*folder.record().move);
   auto image = root ? root->try_sub(kImage) : std::nullopt;
   if (!image || !image->try_sub(old_driver(folder)) || !root->try_sub(old_driver(folder)))
     return std::nullopt;

@@ -9,6 +9,8 @@
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/json_text.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/record_list.hpp"
+#include "migrate/stage_records.hpp"
 #include "migrate/target_root.hpp"
 
 namespace drover {
@@ -70,6 +72,12 @@ void RootSwitch::prepare(const Dir& old_root, const Dir& new_root, const std::ve
   kept_.write_atomic(kOldRoot,
                      facts.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", 0600,
                      ::geteuid(), ::getegid());
+  write_record_list(kept_, old_root.sub(kImage).sub(from_), old_root.try_sub(kContainers));
+}
+
+std::optional<std::string> RootSwitch::lost_in(const Dir& old_root) const {
+  if (!old_root_has_nothing_new(old_root)) return std::nullopt;
+  return lost_record(kept_, old_root.sub(kImage).sub(from_), old_root.try_sub(kContainers));
 }
 
 void RootSwitch::backward() {

@@ -36,7 +36,10 @@ class RootSwitch {
   /// Whether all that is at the old root's top is as it was then: an engine that starts on it makes some of
   /// that anew. What was deleted since is no harm.
   bool old_root_has_nothing_new(const Dir& old_root) const;
-  /// The same of the new root, where what was deleted since is something new.
+  /// What of the old root's records and containers is lost, in words (lost_record). Nothing where an engine
+  /// has started on it since, and may have removed things.
+  std::optional<std::string> lost_in(const Dir& old_root) const;
+  /// old_root_has_nothing_new() of the new root, where what was deleted since is something new.
   bool new_root_has_nothing_new(const Dir& new_root) const;
 
  private:

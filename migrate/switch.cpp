@@ -9,7 +9,9 @@
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
+#include "migrate/commit_check.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/record_list.hpp"
 #include "migrate/removed_since.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store.hpp"
@@ -31,16 +33,6 @@ std::set<LayerId> named_by(const Dir& records) {
   return store::layers_named_by(store::read_layerdb(records));
 }
 
-/// The number of an inode is used again; with the time when it was made, where the filesystem knows that, it
-/// is one of its own.
-std::string identity_of(const Dir& dir) {
-  struct statx facts {};
-  if (::statx(dir.fd(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &facts) != 0)
-    throw_errno("cannot look at `" + dir.path() + "`");
-  return std::to_string(facts.stx_ino) + " " + std::to_string(facts.stx_btime.tv_sec) + "." +
-         std::to_string(facts.stx_btime.tv_nsec);
-}
-
 void rename_durably(const Dir& from, const std::string& name, const Dir& to, const std::string& as) {
   from.rename(name, to, as, RENAME_NOREPLACE);
   to.sync();
@@ -48,14 +40,6 @@ void rename_durably(const Dir& from, const std::string& name, const Dir& to, con
 }
 
 }  // namespace
-
-std::optional<bool> were_put_in_place(const Dir& kept, const Dir& records) {
-  auto known = kept.try_read(kRecordsInode, 64);
-  if (!known) return std::nullopt;
-  std::string now = identity_of(records);
-  // An earlier drover has written down the number alone.
-  return *known == (known->find(' ') == std::string::npos ? now.substr(0, now.find(' ')) : now);
-}
 
 Switch::Switch(const Dir& data_root, MigrationFolder& folder)
     : root_(data_root),
@@ -70,7 +54,8 @@ Switch::Switch(const Dir& data_root, MigrationFolder& folder)
 
 void Switch::prepare() {
   config_.keep();
-  kept_.write_atomic(kRecordsInode, identity_of(folder_.dir().sub(kImage)), 0600);
+  write_records_inode(kept_, folder_.dir().sub(kImage));
+  write_record_list(kept_, image_.sub(from_), root_.try_sub(kContainers));
   folder_.journal().reserve();
   folder_.dir().sync();
 }
@@ -149,6 +134,9 @@ void Switch::require_way_back() const {
   if (folder_.record().renames) require_renamed_there();
   for (const char* twin : kTwins)
     if (folder_.dir().exists(twin)) require_free(root_, twin, twin);
+  // An empty store that was put aside comes back to where nothing is.
+  if (folder_.dir().exists(kHome)) require_free(root_, to_, kPreviousHome);
+  if (folder_.dir().exists(kImage)) require_free(image_, to_, kPreviousImage);
 }
 
 /// What goes back must be there: the new data, which is the only copy then, is about to be given up.
@@ -163,7 +151,12 @@ void Switch::require_old_whole() const {
   require(config_.is_kept(), "`" + kept_.path_of("config") + "`");
   require(kept_.exists(kHome) || root_.exists(from_), "`" + kept_.path_of(kHome) + "`");
   require(kept_.exists(kImage) || image_.exists(from_), "`" + kept_.path_of(kImage) + "`");
-  store::LayerDb old = store::read_layerdb(kept_.exists(kImage) ? kept_.sub(kImage) : image_.sub(from_));
+  if (auto lost = kept_.exists(kImage) ? lost_record(kept_, kept_.sub(kImage), kept_.try_sub(kContainers))
+                                       : std::nullopt)
+    throw Error("the old data is not whole: " + *lost,
+                only_copy + "; to go back without it, remove `" + kept_.path_of(kRecordList) + "`");
+  Dir records = kept_.exists(kImage) ? kept_.sub(kImage) : image_.sub(from_);
+  store::LayerDb old = store::read_layerdb(records);
   bool had_containers =
       std::any_of(old.mounts.begin(), old.mounts.end(), [](const auto& m) { return is_digest(m.first); });
   bool in_force = folder_.dir().exists(kContainers) && root_.exists(kContainers);
@@ -178,6 +171,10 @@ void Switch::require_old_whole() const {
   for (const auto& [chain, layer] : old.layers) require_layer(layer.cache_id);
   for (const auto& [name, mount] : old.mounts)
     for (const LayerId& id : files_of(mount)) require_layer(id);
+  // What was renamed is in the new home alone, and what stands on it cannot be looked at in the old one.
+  auto now = folder_.dir().exists(kImage) ? folder_.dir().try_sub(kImage) : image_.try_sub(to_);
+  if (now && !folder_.record().renames)
+    require_shown_still({records, *home}, {*now, *target_anywhere()}, only_copy);
 }
 
 Dir Switch::new_records() const {
@@ -292,12 +289,13 @@ void Switch::backward() {
 
 /// Somebody has taken the hold away, and an engine came up with the old driver on the new `containers/`: what
 /// it has made there has its layers in the old home. Where nobody has, no container of the old driver is
-/// there but those that the old `containers/` has, too.
+/// there but those that the old `containers/` has, too. Those of a third driver, which the engine was set to
+/// for a while, have theirs in a home that no switch concerns.
 void Switch::keep_containers_made_meanwhile() {
   if (!kept_.exists(kContainers)) return;
   Dir old = kept_.sub(kContainers);
   for (const auto& [id, container] : store::read_containers(root_).containers) {
-    if (container.record.driver != from_ || old.exists(id)) continue;
+    if (container.record.driver == to_ || old.exists(id)) continue;
     rename_durably(root_.sub(kContainers), id, old, id);
     step("container " + display_name(container.record) + " goes back with the others");
   }

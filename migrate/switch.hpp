@@ -10,13 +10,6 @@
 
 namespace drover {
 
-constexpr const char* kRecordsInode = "records-inode";  ///< in `kept`: of the new records
-
-/// Whether these records are those that a switch has put in place, by what it has written down in `kept`: an
-/// engine that finds none makes new ones, which name nothing. Nothing where it is not written down; in a copy
-/// of a data root none are.
-std::optional<bool> were_put_in_place(const Dir& kept, const Dir& records);
-
 /// Puts what was staged in the place of what the engine uses now, and back. A handful of renames in a fixed
 /// order; each step looks at the disk for whether it was done already, so that after a crash the same call
 /// goes on where it was cut. From the first step that an engine could stumble over to the last, the engine's

@@ -12,6 +12,7 @@
 #include "migrate/left_behind_record.hpp"
 #include "migrate/move_back.hpp"
 #include "migrate/next_step.hpp"
+#include "migrate/record_list.hpp"
 #include "migrate/stage_records.hpp"
 #include "migrate/store_parts.hpp"
 #include "migrate/switch.hpp"

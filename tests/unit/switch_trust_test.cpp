@@ -4,6 +4,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "migrate/migrate.hpp"
+#include "migrate/record_list.hpp"
 #include "migrate/way_back.hpp"
 #include "tests/unit/switch_fixture.hpp"
 
