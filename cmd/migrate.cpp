@@ -135,8 +135,8 @@ int run_resume(const MigrateFlags& flags, Context& context) {
                 "begin one: drover migrate --to DRIVER");
   if (folder->record().import)
     refuse_open_migration({folder->id(), folder->record(), folder->state()}, store.root.path);
-  std::optional<EngineLock> other = lock_other_root(folder->record(), store.root.path);
   settle_config(dir, *folder, context.config);
+  std::optional<EngineLock> other = lock_other_root(folder->record(), store.root.path);
   correct_state(dir, *folder);
   back_to_staging(dir, *folder);
   MigrationState state = folder->state();

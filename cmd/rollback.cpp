@@ -97,9 +97,13 @@ int run_rollback(Context& context) {
   }
   MigrationRecord record = folder->record();
   if (record.import) return roll_back_an_import(store.root, *folder, context);
-  std::optional<EngineLock> other = lock_other_root(record, store.root.path);
   settle_config(dir, *folder, context.config);
+  std::optional<EngineLock> other = lock_other_root(record, store.root.path);
   refuse_running_containers(dir);
+  // Whichever root it was found from, they may run on the other one.
+  if (record.move)
+    for (const std::string& root : {record.move->from_root, record.move->to_root})
+      if (auto there = Dir::try_open(root)) refuse_running_containers(*there);
   correct_state(dir, *folder);
   say_what_is_given_up(*folder, try_made_since(store.root, *folder));
   if (!confirm(context)) return declined();

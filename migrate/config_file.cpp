@@ -119,7 +119,7 @@ void ConfigFile::write(const std::string& new_text, const struct stat* made_like
   if (exists_) {
     write_like(dir, name, new_text, name);
   } else if (made_like) {
-    dir.write_atomic(name, new_text, made_like->st_mode & 07777, made_like->st_uid, made_like->st_gid);
+    dir.write_atomic(name, new_text, made_like->st_mode & 0777, made_like->st_uid, made_like->st_gid);
   } else {
     dir.write_atomic(name, new_text, 0644, ::geteuid(), ::getegid());
   }

@@ -78,7 +78,7 @@ std::vector<std::string> volumes_in(const Dir& root) {
 }
 
 MadeSince made_in_new_root(const MigrationRecord& record) {
-  auto old_root = Dir::try_open(record.move->from_root), new_root = Dir::try_open(record.move->to_root);
+  auto old_root = open_old_root(*record.move), new_root = Dir::try_open(record.move->to_root);
   if (!old_root || !new_root) return {};
   auto image = old_root->try_sub(kImage);
   Before before =

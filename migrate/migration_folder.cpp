@@ -13,6 +13,7 @@
 #include "drivers/sys/log.hpp"
 #include "migrate/layer_renames.hpp"
 #include "migrate/left_behind_record.hpp"
+#include "migrate/nested_paths.hpp"
 #include "migrate/next_step.hpp"
 #include "migrate/store_parts.hpp"
 
@@ -69,6 +70,14 @@ std::optional<Dir> folder_in(const std::optional<Dir>& root, const std::string& 
   return above ? above->try_sub(id) : std::nullopt;
 }
 
+/// The old root's part, whose plan goes first. A copy of the new root has a folder of that name, too.
+std::optional<Dir> pointer_in(const std::optional<Dir>& root, const std::string& id) {
+  auto dir = folder_in(root, id);
+  bool is_pointer = true;
+  if (dir && dir->exists(kPlan)) read_record(*dir, &is_pointer);
+  return is_pointer ? std::move(dir) : std::nullopt;
+}
+
 /// Of a migration into another root the part there says that it stages, and then the pointer does; nothing is
 /// staged before both do. Cut in between, it never began.
 JournalContent read_journal(const Dir& dir, const std::string& id) {
@@ -82,10 +91,23 @@ JournalContent read_journal(const Dir& dir, const std::string& id) {
   return journal;
 }
 
+/// What a plan is about is known by paths, and it is removed by them: where they do not lead to the data root
+/// that the plan was found in, this root is a copy or mounted elsewhere, or the plan is not drover's.
+void require_own_root(const Dir& data_root, const std::string& planned, const Dir& folder) {
+  if (leads_to(planned, data_root)) return;
+  const std::string plan = "`" + folder.path() + "`";
+  throw Error("the plan in " + plan + " is about `" + planned + "`, which `" + data_root.path() + "` is not",
+              "if this root was mounted there, mount it there again; if it is a copy, or the plan is not "
+              "yours, remove " +
+                  plan + ". Nothing was changed");
+}
+
 /// What is open in an old root is kept in the new one, unless it is the migration itself.
-Found follow_pointer(Found at) {
+Found follow_pointer(const Dir& data_root, Found at) {
   bool is_pointer = false;
   MigrationRecord record = read_record(at.dir, &is_pointer);
+  if (record.move)
+    require_own_root(data_root, is_pointer ? record.move->from_root : record.move->to_root, at.dir);
   if (!is_pointer) return at;
   auto root = Dir::try_open(record.move->to_root);
   auto dir = folder_in(root, at.id);
@@ -101,6 +123,10 @@ Found follow_pointer(Found at) {
                 "or what a commit has left that did not see it: remove `" +
                     at.dir.path() + "`, and see that `" + record.config_path + "` names this root");
   Found there{at.id, std::move(*dir), {}, std::move(root), std::move(at.dir)};
+  if (there.dir.exists(kPlan)) {
+    MigrationRecord main = read_record(there.dir);
+    require_own_root(*there.root, main.move ? main.move->to_root : "", there.dir);
+  }
   there.journal = Journal::read(there.dir);
   // The last of a rollback: the journal goes before its folder.
   bool is_over = at.state() == MigrationState::rolling_back && !holds_data(there.dir);
@@ -126,7 +152,7 @@ std::vector<Found> read_folders(const Dir& data_root) {
     throw Error(
         "there are two open migrations in `" + above->path() + "`: " + found[0].id + " and " + found[1].id,
         "only one of them can be drover's: move the other one elsewhere");
-  if (!found.empty() && is_open(found[0])) found[0] = follow_pointer(std::move(found[0]));
+  if (!found.empty() && is_open(found[0])) found[0] = follow_pointer(data_root, std::move(found[0]));
   return found;
 }
 
@@ -284,7 +310,7 @@ std::optional<MigrationFolder> MigrationFolder::find(const Dir& data_root) {
                          record.value_or(MigrationRecord{}));
   folder.pointer_ = std::move(first.pointer);
   if (record && record->move && !is_pointer && !folder.pointer_)
-    folder.pointer_ = folder_in(Dir::try_open(record->move->from_root), folder.id_);
+    folder.pointer_ = pointer_in(open_old_root(*record->move), folder.id_);
   folder.state_ = first.state();
   folder.journal_content_ = std::move(first.journal);
   return folder;
@@ -307,7 +333,7 @@ void MigrationFolder::reserve() {
 void MigrationFolder::remove_pointer() {
   bool led_here = pointer_.has_value();
   pointer_.reset();
-  auto root = Dir::try_open(record_.move->from_root);
+  auto root = open_old_root(*record_.move);
   auto above = root ? root->try_sub(kDroverFolder) : std::nullopt;
   if (!above) return;
   if (led_here && above->exists(id_)) {

@@ -46,7 +46,7 @@ void clear_new_root(const MigrationFolder& folder) {
       ->remove_home();
   // What the old root has now may have been made since. While staging nothing is written down yet.
   std::vector<std::string> carried = RootSwitch(folder).carried();
-  if (auto old = carried.empty() ? Dir::try_open(move.from_root) : std::nullopt)
+  if (auto old = carried.empty() ? open_old_root(move) : std::nullopt)
     for (const DirEntry& entry : old->list()) carried.push_back(entry.name);
   RootEntries there = entries_of(*root, carried);
   for (const std::string& name : there.ours) root->remove_tree(name);
@@ -119,13 +119,18 @@ void roll_back_move(MigrationFolder& folder) {
     RootSwitch way(folder);
     if (state == MigrationState::staging) require_old_root_in_force(folder);
     if (state == MigrationState::switching && !way.is_done()) require_new_root_unused(folder);
-    if (state == MigrationState::switched || state == MigrationState::switching || way.is_done())
-      require_old_root_carried(folder);
-    else if (state != MigrationState::rolling_back)
+    // Of a rollback that was cut, too: what it has left of the new root may be the only copy by then. What
+    // was never switched, or is no more, has no configuration to put back.
+    if (!way.is_done() &&
+        (state == MigrationState::staging || (state == MigrationState::rolling_back && !way.is_kept())))
       require_whole_old_root(folder);
+    else
+      require_old_root_carried(folder);
     refuse_mounts_below(move.to_root, "then try again");
-    // What was never switched has no configuration to put back, and none that was kept.
     if (state == MigrationState::staging) folder.dir().remove_tree("kept");
+    // An old root that cannot be written is found out before anything leads back to it. Nothing is changed by
+    // this word, which it has had all along.
+    if (state != MigrationState::rolling_back) folder.mark_pointer(MigrationState::staging);
     folder.set_state(MigrationState::rolling_back);
     way.backward();
     outlast_late_engines();
@@ -139,8 +144,7 @@ void roll_back_move(MigrationFolder& folder) {
 void require_move_committable(const MigrationFolder& folder) {
   const MigrationRecord& record = folder.record();
   const RootMove& move = move_of(folder);
-  if (folder.state() == MigrationState::committing && !RootSwitch(folder).is_done() &&
-      Dir::try_open(move.from_root))
+  if (folder.state() == MigrationState::committing && !RootSwitch(folder).is_done() && open_old_root(move))
     throw Error("`" + record.config_path + "` does not name the new root `" + move.config_root +
                     "`, and the rest of the old one is what this commit deletes",
                 "save what an engine has made in `" + move.from_root +
@@ -170,7 +174,7 @@ void require_move_committable(const MigrationFolder& folder) {
     if (problem.fatal)
       throw Error(ExitCode::proof_failed, "the store in `" + move.to_root + "` is damaged: " + problem.what,
                   back);
-  auto old_root = Dir::try_open(move.from_root);
+  auto old_root = open_old_root(move);
   if (!old_root) return;  // deleted by hand, the folder itself, too: there is nothing left to be lost
   if (auto users = user_paths_into(new_root, move.from_root); !users.empty())
     throw Error(ExitCode::in_use, users[0].of + " uses `" + users[0].path + "` of the old root by its path",
@@ -210,7 +214,7 @@ std::string deleted_by_move_commit(const MigrationFolder& folder) {
   std::vector<std::string> carried = RootSwitch(folder).carried();
   for (const std::string& name : carried) text += ", " + name;
   text += " in `" + move_of(folder).from_root + "`";
-  auto old_root = Dir::try_open(move_of(folder).from_root), new_root = Dir::try_open(move_of(folder).to_root);
+  auto old_root = open_old_root(move_of(folder)), new_root = Dir::try_open(move_of(folder).to_root);
   if (!old_root || !new_root || folder.state() != MigrationState::switched) return text;
   auto only_there = volumes_only_in(*old_root, *new_root);
   if (!only_there.empty())
@@ -220,17 +224,23 @@ std::string deleted_by_move_commit(const MigrationFolder& folder) {
 }
 
 void commit_move(MigrationFolder& folder) {
-  auto root = Dir::try_open(move_of(folder).from_root);
+  auto root = open_old_root(move_of(folder));
   std::optional<EngineLock> lock;
   if (root && root->try_sub(kVolumes)) lock = EngineLock::take(root->path());
-  if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   try {
+    // First there: where nothing can be written, nothing is begun that cannot be ended.
     folder.mark_pointer(MigrationState::committing);
   } catch (const SystemError& e) {
     // What is on that disk is what makes room.
-    if (e.number() != ENOSPC && e.number() != EDQUOT) throw;
+    if (e.number() != ENOSPC && e.number() != EDQUOT)
+      throw Error(e.what(),
+                  folder.state() == MigrationState::switched
+                      ? "nothing was deleted; see that the old root can be written, then: drover commit"
+                      : "see that the old root can be written; if its disk is lost, unmount it, and "
+                        "`drover commit` ends without it");
     log_warning(e.what());
   }
+  if (folder.state() == MigrationState::switched) folder.set_state(MigrationState::committing);
   // That goes last: where it is not, nothing is left to be deleted, or this is another filesystem.
   if (root && !folder.has_pointer())
     log_warning("`" + root->path_of("drover/" + folder.id()) +

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drivers/sys/error.hpp"
+#include "migrate/nested_paths.hpp"
 
 namespace drover {
 
@@ -36,6 +37,15 @@ unsigned number_at(const Json& json, const char* key) {
 }
 
 }  // namespace
+
+std::optional<Dir> open_old_root(const RootMove& move) {
+  auto root = Dir::try_open(move.from_root);
+  if (root && (is_within(move.from_root, move.to_root) || is_within(move.to_root, move.from_root)))
+    throw Error("`" + move.from_root + "`, the old root, leads to the new root `" + move.to_root +
+                    "` by now, and what is removed of the old one would be the new data",
+                "take that symlink or mount away, also where the old root is gone for good; then try again");
+  return root;
+}
 
 Json root_move_json(const RootMove& move) {
   return {{"from_root", move.from_root},

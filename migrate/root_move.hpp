@@ -2,8 +2,11 @@
 #include <sys/types.h>
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "drivers/sys/dir.hpp"
 
 namespace drover {
 
@@ -24,6 +27,10 @@ struct RootMove {
 };
 
 nlohmann::ordered_json root_move_json(const RootMove&);
+/// The old root; nothing where it is gone. Throws Error where its path leads to the new root by now, or into
+/// or around it, by a symlink or a mount that came to be there: what a commit deletes would be the new data.
+std::optional<Dir> open_old_root(const RootMove&);
+
 /// Throws Error "is damaged".
 RootMove parse_root_move(const nlohmann::ordered_json&);
 

@@ -1,5 +1,6 @@
 #include "migrate/root_paths.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -9,6 +10,7 @@
 #include "detect/json_scan.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
+#include "migrate/nested_paths.hpp"
 #include "migrate/store.hpp"
 #include "migrate/store_parts.hpp"
 
@@ -17,10 +19,6 @@ namespace drover {
 namespace {
 
 using nlohmann::json;
-
-bool leads_into(const std::string& path, const std::string& root) {
-  return path == root || path.starts_with(root + "/");
-}
 
 /// The string that a key of an object has; nothing for anything else.
 std::optional<std::string> string_of(const std::string& object, const char* key) {
@@ -42,15 +40,36 @@ bool is_volume(const std::string& mount_point) {
          !string_of(mount_point, "Driver").value_or("").empty();
 }
 
-/// Every string in a value that leads into a root.
-void collect(const json& value, const std::string& root, std::set<std::string>& found) {
-  if (value.is_string()) {
-    auto text = value.get<std::string>();
-    if (leads_into(text, root)) found.insert(std::move(text));
-  } else if (value.is_structured()) {
-    for (const auto& item : value) collect(item, root, found);
+/// Paths from a record that lead into a root, by whatever way.
+class PathsInto {
+ public:
+  explicit PathsInto(const std::string& root) : root_(root) {}
+
+  void take(const std::string& text) {
+    if (text.starts_with('/') && is_within(text, root_)) found_.insert(text);
   }
-}
+  void take(const json& value) {
+    if (value.is_string()) take(value.get<std::string>());
+  }
+  /// Mount options have several: "lowerdir=/a:/b,upperdir=/c".
+  void take_all_in(const json& value) {
+    if (value.is_structured())
+      for (const auto& item : value) take_all_in(item);
+    if (!value.is_string()) return;
+    const auto text = value.get<std::string>();
+    take(text);
+    for (std::size_t from = 0; from < text.size();) {
+      std::size_t to = std::min(text.find_first_of(",:=", from), text.size());
+      take(text.substr(from, to - from));
+      from = to + 1;
+    }
+  }
+  const std::set<std::string>& found() const { return found_; }
+
+ private:
+  const std::string& root_;
+  std::set<std::string> found_;
+};
 
 json read_json(const Dir& dir, const char* name) {
   store::RecordFile file = store::read_record_file(dir, name, store::kJsonLimit);
@@ -114,28 +133,28 @@ std::string moved_plugin_config(const std::string& text, const std::string& old_
 
 std::vector<UserPath> user_paths_into(const Dir& data_root, const std::string& root) {
   std::vector<UserPath> found;
-  auto add = [&](const std::string& of, const std::set<std::string>& paths) {
-    for (const std::string& path : paths) found.push_back({of, printable(path)});
+  auto add = [&](const std::string& of, const PathsInto& paths) {
+    for (const std::string& path : paths.found()) found.push_back({of, printable(path)});
   };
   each_folder(data_root, "containers", [&](const Dir& dir, const std::string& id) {
     json config = read_json(dir, "config.v2.json");
-    std::set<std::string> paths;
+    PathsInto paths(root);
     for (const json& point : value_at(config, "MountPoints"))
       if (text_or(value_at(point, "Name"), "").empty() && text_or(value_at(point, "Driver"), "").empty())
-        collect(value_at(point, "Source"), root, paths);
+        paths.take(value_at(point, "Source"));
     std::string name = text_or(value_at(config, "Name"), short_id(id));
     add("container " + (name.starts_with('/') ? name.substr(1) : name), paths);
   });
   each_folder(data_root, "volumes", [&](const Dir& dir, const std::string& name) {
-    std::set<std::string> paths;
-    collect(read_json(dir, "opts.json"), root, paths);
+    PathsInto paths(root);
+    paths.take_all_in(read_json(dir, "opts.json"));
     add("volume " + printable(name), paths);
   });
   each_folder(data_root, "plugins", [&](const Dir& dir, const std::string& id) {
     json plugin = value_at(read_json(dir, "config.json"), "plugin");
-    std::set<std::string> paths;
+    PathsInto paths(root);
     for (const json& mount : value_at(value_at(plugin, "Settings"), "Mounts"))
-      collect(value_at(mount, "Source"), root, paths);
+      paths.take(value_at(mount, "Source"));
     add("plugin " + text_or(value_at(plugin, "Name"), short_id(id)), paths);
   });
   return found;

@@ -25,7 +25,8 @@ struct UserPath {
   std::string path;
 };
 
-/// Those in a data root's records (of containers, volumes and plugins) that lead into `root`.
+/// Those in a data root's records (of containers, volumes and plugins) that lead into `root`, by that path or
+/// by another one (is_within).
 std::vector<UserPath> user_paths_into(const Dir& data_root, const std::string& root);
 
 }  // namespace drover

@@ -12,6 +12,7 @@
 #include "drivers/sys/mount.hpp"
 #include "drivers/sys/printable.hpp"
 #include "migrate/migration_folder.hpp"
+#include "migrate/nested_paths.hpp"
 
 namespace drover {
 
@@ -42,31 +43,6 @@ std::string resolved(const std::string& dir) {
                     printable(path.parent_path().string()) + "`",
                 "is the filesystem mounted that it should be on? If so, make that folder first");
   return (above / path.filename()).string();
-}
-
-struct Place {
-  dev_t device;
-  ino_t inode;
-  bool operator==(const Place&) const = default;
-};
-
-/// A folder and all that it is in, as they are on disk: bind mounts give one folder several paths.
-std::vector<Place> ancestry(const std::string& path) {
-  std::vector<Place> places;
-  for (fs::path at = path;; at = at.parent_path()) {
-    struct stat st;
-    if (::stat(at.c_str(), &st) == 0) places.push_back({st.st_dev, st.st_ino});
-    if (at == at.parent_path()) return places;
-  }
-}
-
-/// Whether a folder is the other one, or lies in it.
-bool is_within(const std::string& inner, const std::string& outer) {
-  if ((inner + "/").starts_with(outer + "/")) return true;
-  struct stat st;
-  if (::stat(outer.c_str(), &st) != 0) return false;
-  std::vector<Place> above = ancestry(inner);
-  return std::find(above.begin(), above.end(), Place{st.st_dev, st.st_ino}) != above.end();
 }
 
 void refuse_overlap(const std::string& dir, const std::string& old_root) {

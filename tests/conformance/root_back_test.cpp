@@ -1,10 +1,12 @@
 // What a move to another root gives up, when it is given up or accepted: never what may be the only copy.
 #include <doctest/doctest.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <functional>
 
+#include "detect/json_edit.hpp"
 #include "migrate/migration_folder.hpp"
 #include "tests/conformance/move_host.hpp"
 
@@ -252,6 +254,30 @@ TEST_CASE("a copy that was not switched to is not given up where the old root is
   fs::rename(aside, move.host.root());
   check_done(move.host.run({"rollback", "--yes"}));
   CHECK(move.host.damage() == "");
+}
+
+TEST_CASE("a container that runs on the new root keeps a rollback, from whichever root it is asked for") {
+  MoveHost move("xfs");
+  check_done(move.migrate());
+  Dir containers = Dir::open(move.root + "/containers");
+  const std::string id = containers.list().front().name;
+  Dir container = containers.sub(id);
+  const std::string text = container.read("config.v2.json");
+  container.write_atomic(
+      "config.v2.json",
+      json_set(text, "State", "{\"Running\":true,\"Pid\":" + std::to_string(::getpid()) + "}"), 0600);
+  // By its mounts a process is known for a container's.
+  const std::string mounted = fs::path(move.root).parent_path() / id;
+  fs::create_directory(mounted);
+  REQUIRE(::mount("none", mounted.c_str(), "tmpfs", 0, nullptr) == 0);
+  for (const std::string& root : {move.root, move.host.root()}) {
+    Run refused = run_on(root, fs::path(move.host.root()).parent_path() / "daemon.json",
+                         {"rollback", "--yes"}, nullptr);
+    CHECK(refused.code == 11);
+    CHECK_MESSAGE(has(message_of(refused), "still runs"), refused.err);
+  }
+  REQUIRE(::umount(mounted.c_str()) == 0);
+  check_done(move.run_by_config({"rollback", "--yes"}));
 }
 
 TEST_CASE("a default ACL above the new root, or in the old one, gives nothing to what is carried") {

@@ -19,21 +19,21 @@ std::string settled(SwitchFixture& fixture, const std::optional<std::string>& na
 }
 }  // namespace
 
-TEST_CASE("the configuration of the plan is taken where it is this data root's, or names none") {
+TEST_CASE("the configuration of the plan is taken where it is this data root's, or the user says so") {
   SwitchFixture fixture({});
   const std::string planned = fixture.tree().path("/etc/daemon.json");
-  CHECK(settled(fixture, std::nullopt) == planned);
-  CHECK(settled(fixture, planned) == planned);
+  fixture.tree().write("/another/image/overlay2/repositories.json", "{}");
   fixture.tree().write("/etc/daemon.json", config_naming(fixture.tree().path("/d")));
   CHECK(settled(fixture, std::nullopt) == planned);
-  fixture.tree().write("/etc/daemon.json", config_naming(fixture.tree().path("/gone")));
-  CHECK(settled(fixture, std::nullopt) == planned);
-  // It was so when the migration began, and is what the way back writes.
-  fixture.tree().write("/another/image/overlay2/repositories.json", "{}");
-  fixture.tree().write("/etc/daemon.json", config_naming(fixture.tree().path("/another")));
-  CHECK(settled(fixture, std::nullopt) == planned);
-  fixture.tree().write("/etc/daemon.json", "broken");
-  CHECK(settled(fixture, std::nullopt) == planned);
+  // A plan that anybody may have made could name any file.
+  for (const std::string& text :
+       {std::string("{}"), std::string("broken"), config_naming(fixture.tree().path("/gone")),
+        config_naming(fixture.tree().path("/another"))}) {
+    CAPTURE(text);
+    fixture.tree().write("/etc/daemon.json", text);
+    CHECK_THROWS_WITH_AS(settled(fixture, std::nullopt), doctest::Contains("which does not name"), Error);
+    CHECK(settled(fixture, planned) == planned);
+  }
 }
 
 TEST_CASE("a copy does not write the original's configuration") {

@@ -78,6 +78,33 @@ TEST_CASE("users' paths into a root are found") {
   CHECK(user_paths_into(Dir::open(tree.root()), "/other").empty());
 }
 
+TEST_CASE("users' paths into a root are found by whatever name they go") {
+  HostTree tree;
+  tree.write("/old/volumes/v/_data/file", "");
+  tree.write("/older/x", "");
+  tree.link("/alias", tree.path("/old"));
+  tree.link("/deep", tree.path("/old/volumes/v"));
+  tree.link("/aside", tree.path("/older"));
+  auto found_in = [&](const std::string& options) {
+    tree.write("/d/volumes/w/opts.json", options);
+    std::vector<std::string> paths;
+    for (const UserPath& path : user_paths_into(Dir::open(tree.path("/d")), tree.path("/old")))
+      paths.push_back(path.path.substr(tree.root().size()));
+    return paths;
+  };
+  using Paths = std::vector<std::string>;
+  auto device = [&](const std::string& below) { return R"({"MountDevice":")" + tree.path(below) + "\"}"; };
+  CHECK(found_in(device("/alias")) == Paths{"/alias"});
+  CHECK(found_in(device("/alias/volumes/none/yet")) == Paths{"/alias/volumes/none/yet"});
+  CHECK(found_in(device("/deep/_data")) == Paths{"/deep/_data"});
+  CHECK(found_in(device("/older/x")).empty());
+  CHECK(found_in(device("/aside/x")).empty());
+  CHECK(found_in(device("/old" + std::string(5000, 'x'))).empty());
+  CHECK(found_in(R"({"MountType":"overlay","MountOpts":"lowerdir=)" + tree.path("/older") + ":" +
+                 tree.path("/old/l") + ",upperdir=" + tree.path("/alias/u") + R"(,workdir=/w"})") ==
+        Paths{"/alias/u", "/old/l"});
+}
+
 TEST_CASE("the configuration names the new root, and no other key of it") {
   CHECK(config_with_root("", "/new") == "{\n  \"data-root\": \"/new\"\n}\n");
   CHECK(config_with_root("{\n \"data-root\": \"/old\",\n \"debug\": true\n}", "/new") ==
