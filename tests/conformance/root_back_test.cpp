@@ -39,7 +39,7 @@ TEST_CASE("the new root is not given up where the old one has lost what was carr
       {[](const MoveHost& m) { old_root(m).sub("containers").clear(); }, "` is missing or empty"},
       {[](const MoveHost& m) { old_root(m).sub("overlay2").clear(); }, " is not in the home of overlay2"},
       {[](const MoveHost& m) { old_root(m).sub("image").sub("overlay2").remove_tree("layerdb"); },
-       " is not in the records of overlay2"},
+       "/layerdb/mounts` is missing"},
       {[](const MoveHost& m) { old_root(m).remove_tree("image"); }, "is not all there"},
   };
   for (const Loss& loss : losses) {
