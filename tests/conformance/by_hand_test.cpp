@@ -8,6 +8,14 @@
 using namespace drover;
 using namespace drover::test;
 
+namespace {
+const std::vector<std::string> kChanges[] = {{"rollback", "--yes"},
+                                             {"commit", "--yes"},
+                                             {"migrate", "--resume", "--yes"},
+                                             {"migrate", "--to", "vfs", "--yes", "--force"},
+                                             {"export", "-o", "/dev/null"}};
+}  // namespace
+
 TEST_CASE("where drover's own records are lost the old setup can be put back by hand") {
   for (const char* lost : {"plan.json", "journal"}) {
     CAPTURE(std::string(lost));
@@ -15,8 +23,8 @@ TEST_CASE("where drover's own records are lost the old setup can be put back by 
     check_done(host.run({"migrate", "--to", "vfs", "--yes", "--force"}));
     Dir root = Dir::open(host.root()), folder = Dir::open(host.migration()), kept = folder.sub("kept");
     folder.unlink(lost);
-    for (const char* command : {"rollback", "commit"}) {
-      Run refused = host.run({command, "--yes"});
+    for (const auto& words : kChanges) {
+      Run refused = host.run(words);
       CHECK(refused.code == 1);
       CHECK_MESSAGE(has(message_of(refused), lost), refused.err);
     }
@@ -43,8 +51,8 @@ TEST_CASE("where those of a move to a new root are lost the old root is put in f
     check_done(move.migrate());
     Dir own = Dir::open(move.root + "/drover"), folder = own.sub(own.list().at(0).name);
     folder.unlink(lost);
-    for (const char* command : {"rollback", "commit"}) {
-      Run refused = move.run_by_config({command, "--yes"});
+    for (const auto& words : kChanges) {
+      Run refused = move.run_by_config(words);
       CHECK(refused.code == 1);
       CHECK_MESSAGE(has(message_of(refused), lost), refused.err);
     }
