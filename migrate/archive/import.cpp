@@ -59,6 +59,8 @@ Inventory read_there(const ImportSite& site) {
                     ", and drover follows none in a data root",
                 "put the directory itself in its place, and try again");
   Inventory there = read_inventory(site.dir, site.kind, place ? home.get() : nullptr);
+  // Without a home there is no layer, whatever the records say.
+  if (!place && !there.layers.empty()) there = read_inventory(site.dir, site.kind, home.get());
   refuse_damage(there, "the store of " + name + " in `" + site.root.path + "` is damaged");
   return there;
 }
@@ -112,6 +114,7 @@ class Import {
   void carry_out(ImportRecord& record) {
     if (folder_.state() != MigrationState::committing) {
       require_names_free(site_.dir, folder_, record, site_.incoming);
+      require_places_sound(site_.dir, folder_, record, LiveHome(root_, folder_.record()).driver());
       if (folder_.state() == MigrationState::staging) {
         Inventory incoming = read_incoming();
         refuse_damage(incoming, "what was read of the archive is damaged by now");

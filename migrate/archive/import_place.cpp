@@ -23,7 +23,7 @@ namespace {
 // Sorted keys, as the engine writes them; any number of tags.
 using TagsJson = nlohmann::json;
 
-constexpr const char* kRepositories = "repositories.json";
+constexpr const char *kRepositories = "repositories.json", *kContentOfImages = "/imagedb/content/sha256";
 
 /// A path's folder, and the name in it; the folder must be there.
 struct Place {
@@ -53,7 +53,8 @@ void move_once(const Dir& from_root, const std::string& from, const Dir& to_root
   }
   Place source(from_root, from), target(to_root, to);
   if (target.exists()) {
-    // An engine that ran in between has the same layer or image by now.
+    // An engine that ran in between has the same layer or image by now; that it can be used was seen to
+    // before anything was moved.
     if (is_content_addressed(to)) return;
     throw Error(
         "`" + target.in.path_of(target.name) + "` is there already, and an import was to put it there",
@@ -90,6 +91,14 @@ void set_tags(const Dir& records, const std::map<std::string, std::optional<Dige
   if (repositories == before && text) return;
   records.write_atomic(kRepositories, json.dump(-1, ' ', false, TagsJson::error_handler_t::replace), 0600,
                        ::geteuid(), ::getegid());
+}
+
+/// Whether what is in the place of a record can stand in for the one that is to come there.
+bool is_sound(const std::string& path, const Inventory& there) {
+  auto [parent, name] = split_path(path);
+  if (parent.ends_with("/layerdb/sha256")) return there.layers.contains(name);
+  if (parent.ends_with(kContentOfImages)) return there.images.contains(name);
+  return true;  // what an engine does without
 }
 
 std::map<std::string, Digest> tags_in(const Dir& records) {
@@ -159,6 +168,23 @@ void require_names_free(const Dir& root, const MigrationFolder& folder, const Im
       throw Error("there is a container " + display_name(container.record) +
                       " by now, and one of its name or ID is to be imported",
                   "remove or rename it with the engine, then `drover import --resume`; or `drover rollback`");
+}
+
+void require_places_sound(const Dir& root, const MigrationFolder& folder, const ImportRecord& record,
+                          const Driver& home) {
+  std::vector<std::string> taken;
+  for (const auto& [from, to] : record.moves)
+    if (is_content_addressed(to) && is_there(folder.dir(), from) && is_there(root, to)) taken.push_back(to);
+  if (taken.empty()) return;
+  // By its ID it is the same; whether its bytes are those of the ID, and its files there, the inventory says.
+  Inventory there = read_inventory(root, folder.record().to, &home);
+  for (const std::string& path : taken)
+    if (!is_sound(path, there))
+      throw Error(
+          "`" + root.path_of("") + path +
+              "` is there already and cannot be used, and an import was to put it there",
+          "did an engine run in between? Move it elsewhere, then `drover import --resume`; or `drover "
+          "rollback` gives the import up");
 }
 
 void place_import(const Dir& root, const MigrationFolder& folder, ImportRecord& record) {

@@ -28,8 +28,15 @@ class LiveHome {
 void require_names_free(const Dir& data_root, const MigrationFolder&, const ImportRecord&,
                         const Dir& incoming);
 
+/// Throws Error if there is something in the place of an image's or a layer's record that is to come, and an
+/// engine could not use it: an image and a layer are the same wherever their IDs are, if they are sound.
+/// `home` is the one in use.
+void require_places_sound(const Dir& data_root, const MigrationFolder&, const ImportRecord&,
+                          const Driver& home);
+
 /// Puts the records of what was imported in their place and sets the tags. Idempotent: goes on where it was
-/// cut. A tag that was set to something else since stays that, and the record's summary says so.
+/// cut. What is in the place of one must be sound: see above. A tag that was set to something else since
+/// stays that, and the record's summary says so.
 void place_import(const Dir& data_root, const MigrationFolder&, ImportRecord&);
 /// Removes the layers of containers that were replaced.
 void remove_replaced(LiveHome&, const ImportRecord&);

@@ -19,6 +19,8 @@ namespace drover {
 
 namespace {
 
+constexpr std::size_t kMostNamed = 20;
+
 bool is_there_already(const PlannedLayer& layer, const Inventory& there) {
   return layer.chain_id && there.layers.contains(*layer.chain_id);
 }
@@ -46,6 +48,7 @@ class ImportPlanner {
     }
     move_other_records();
     for (const std::string& id : settled.replaced) replace(id);
+    require_places_free();
     record_.made_dirs = missing_record_folders(site_.dir, site_.kind, record_.moves);
     summarize(settled, plan);
     return std::move(record_);
@@ -60,6 +63,26 @@ class ImportPlanner {
 
   bool is_new(const std::string& path) const {
     return is_there(site_.incoming, records_ + path) && !is_there(site_.dir, records_ + path);
+  }
+
+  /// What can be used is in the inventory, and shared. Anything else in the place of a record would win over
+  /// the one that comes in, and be what the tags lead to.
+  void require_places_free() const {
+    std::set<std::string> leaving;
+    for (const auto& [from, to] : record_.put_aside) leaving.insert(from);
+    std::vector<std::string> taken;
+    for (const auto& [from, to] : record_.moves)
+      if (!leaving.contains(to) && is_there(site_.dir, to)) taken.push_back("`" + to + "`");
+    if (taken.empty()) return;
+    std::size_t all = taken.size();
+    cut(taken);
+    add_count_of_rest(taken, all);
+    std::string list;
+    for (const std::string& one : taken) list += (list.empty() ? "" : ", ") + one;
+    throw Error("the store of " + name() + " in `" + site_.root.path +
+                    "` has records that cannot be used in the place of those to be imported: " + list,
+                "nothing was changed; move them elsewhere (`drover verify --driver " + name() +
+                    "` says what is wrong with them), then import again");
   }
 
   void move_other_records() {
@@ -110,7 +133,6 @@ class ImportPlanner {
   }
 
   static void cut(std::vector<std::string>& names) {
-    constexpr std::size_t kMostNamed = 20;
     if (names.size() > kMostNamed) names.resize(kMostNamed);
   }
 

@@ -1,0 +1,153 @@
+// Import where something is in the place of a record that it brings: damage, and what an engine
+// has made in between.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include "tests/conformance/archive_host.hpp"
+#include "tests/conformance/sample_host.hpp"
+
+using namespace drover;
+using namespace drover::test;
+
+namespace {
+
+constexpr const char *kConfigs = "/imagedb/content/sha256", *kLayers = "/layerdb/sha256";
+
+/// The sample's archive, and one of its lowest image alone, which has one layer.
+struct Archives : ArchivedSample {
+  std::string base = host.beside("base");
+  Archives() { check_done(host.run({"export", "sample-base:1", "-o", base})); }
+};
+
+/// A host under a driver, into which the sample is to be imported.
+struct Taker : ArchiveHost {
+  DriverKind kind;
+  explicit Taker(DriverKind driver) : ArchiveHost(filesystem("ext4"), driver), kind(driver) {}
+
+  std::string records() const { return "image/" + std::string(driver_name(kind)); }
+  Dir folder(const std::string& below) const { return Dir::open(path(records() + below)); }
+  std::string files() const { return kind == DriverKind::vfs ? "vfs/dir" : "overlay2"; }
+  void forget_tags() const { write_file(path(records() + "/repositories.json"), R"({"Repositories":{}})"); }
+
+  /// Cuts an import when it is about to begin with this.
+  void cut_import(const std::string& archive, const std::string& phase) const {
+    auto kill_at = [&](const std::string& line) {
+      if (has(line, phase)) ::_exit(9);
+    };
+    REQUIRE(run_apart({"import", "-i", archive, "-j", "1"}, kill_at) == "killed");
+  }
+  void refuses(const std::vector<std::string>& words, const std::string& what) const {
+    remember();
+    Run refused = run(words);
+    CHECK(refused.code == 1);
+    CAPTURE(message_of(refused));
+    CHECK(has(message_of(refused), what));
+    CHECK(changes() == "");
+  }
+  void check_has_all_of(const ArchiveHost& sample) const {
+    CHECK(losses_from(sample) == "");
+    check_done(run({"verify"}));
+    CHECK_FALSE(Dir::open(root()).exists("drover"));
+  }
+};
+
+void write_layer_record(const Dir& in, const Digest& diff_id, const std::optional<Digest>& parent,
+                        const LayerId& cache_id) {
+  Dir record = in.make_path(chain_id_of(parent, diff_id), 0700);
+  record.write_new("diff", "sha256:" + diff_id, 0644);
+  if (parent) record.write_new("parent", "sha256:" + *parent, 0644);
+  record.write_new("size", "0", 0644);
+  record.write_new("cache-id", cache_id, 0644);
+}
+
+/// The lowest image of the sample, as it is after an import of it.
+struct Lowest {
+  Digest image, layer;
+  LayerId cache_id;
+  explicit Lowest(const ArchiveHost& host) {
+    Inventory there = host.inventory();
+    image = there.images.begin()->first;
+    layer = there.layers.begin()->first;
+    cache_id = there.layers.begin()->second.cache_id;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an import does not begin where an image's configuration is damaged, and has no tag") {
+  Archives archives;
+  for (DriverKind kind : {DriverKind::overlay2, DriverKind::vfs}) {
+    CAPTURE(std::string(driver_name(kind)));
+    Taker host(kind);
+    check_done(host.run({"import", "-i", archives.base}));
+    Lowest lowest(host);
+    host.forget_tags();
+    write_file(host.path(host.records() + kConfigs + "/" + lowest.image), "");
+    host.refuses({"import", "-i", archives.archive},
+                 "has records that cannot be used in the place of those to be imported: `" + host.records() +
+                     kConfigs + "/" + lowest.image + "`\nhint: nothing was changed; move them elsewhere");
+    host.folder(kConfigs).unlink(lowest.image);
+    check_done(host.run({"import", "-i", archives.archive}));
+    host.check_has_all_of(archives.host);
+  }
+}
+
+TEST_CASE("an import does not begin where a layer has a record and no files, and no image stands on it") {
+  Archives archives;
+  for (DriverKind kind : {DriverKind::overlay2, DriverKind::vfs})
+    for (bool whole_home : {false, true}) {
+      CAPTURE(std::string(driver_name(kind)));
+      CAPTURE(whole_home);
+      Taker host(kind);
+      check_done(host.run({"import", "-i", archives.base}));
+      Lowest lowest(host);
+      host.forget_tags();
+      host.folder(kConfigs).unlink(lowest.image);
+      if (whole_home)
+        Dir::open(host.root()).remove_tree(driver_name(kind));
+      else
+        Dir::open(host.path(host.files())).remove_tree(lowest.cache_id);
+      host.refuses({"import", "-i", archives.archive},
+                   "has records that cannot be used in the place of those to be imported: `" +
+                       host.records() + kLayers + "/" + lowest.layer + "`");
+      host.folder(kLayers).remove_tree(lowest.layer);
+      check_done(host.run({"import", "-i", archives.archive}));
+      host.check_has_all_of(archives.host);
+    }
+}
+
+TEST_CASE("an import that was interrupted does not take damage for what it was to bring") {
+  Archives archives;
+  for (const char* phase : {"making and proving", "placing"})
+    for (bool of_layer : {false, true})
+      for (const char* end : {"resume", "rollback"}) {
+        CAPTURE(std::string(phase));
+        CAPTURE(of_layer);
+        CAPTURE(std::string(end));
+        Taker host(DriverKind::overlay2);
+        host.cut_import(archives.archive, phase);
+        // As an engine leaves it that was told to pull the same image, and lost its power.
+        Inventory wanted = archives.host.inventory();
+        const LayerRecord& layer = wanted.layers.begin()->second;
+        std::string below = of_layer ? kLayers : kConfigs,
+                    name = of_layer ? layer.chain_id : wanted.images.begin()->first;
+        Dir in = Dir::open(host.root()).make_path(host.records() + below, 0700);
+        if (of_layer) {
+          write_layer_record(in, layer.diff_id, layer.parent, LayerId(64, 'e'));
+        } else {
+          in.write_new(name, "", 0600);
+        }
+        host.refuses({"import", "--resume"},
+                     host.records() + below + "/" + name + "` is there already and cannot be used");
+        if (end == std::string("rollback")) {
+          check_done(host.run({"rollback", "--yes"}));
+          CHECK(in.exists(name));
+          in.remove_tree(name);
+          check_done(host.run({"import", "-i", archives.archive}));
+        } else {
+          in.remove_tree(name);
+          check_done(host.run({"import", "--resume"}));
+        }
+        host.check_has_all_of(archives.host);
+      }
+}
