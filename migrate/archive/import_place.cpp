@@ -101,14 +101,24 @@ bool is_sound(const std::string& path, const Inventory& there) {
   return true;  // what an engine does without
 }
 
+/// Images that were to be placed and are there by another's hand.
+std::set<Digest> images_made_since(const Dir& root, const Dir& folder, const ImportRecord& record) {
+  std::set<Digest> images;
+  for (const auto& [from, to] : record.moves)
+    if (auto [parent, name] = split_path(to);
+        parent.ends_with(kContentOfImages) && is_there(folder, from) && is_there(root, to))
+      images.insert(name);
+  return images;
+}
+
+}  // namespace
+
 std::map<std::string, Digest> tags_in(const Dir& records) {
   std::map<std::string, Digest> tags;
   for (const auto& [id, references] : store::read_imagedb(records).references)
     for (const std::string& reference : references) tags[reference] = id;
   return tags;
 }
-
-}  // namespace
 
 bool was_moved(const Dir& root, const Dir& folder, const std::pair<std::string, std::string>& move) {
   return !is_there(folder, move.first) && is_there(root, move.second);
@@ -224,9 +234,11 @@ void take_back_import(const Dir& root, const MigrationFolder& folder, const Impo
     records->discard_unfinished(kRepositories);
     std::map<std::string, Digest> now = tags_in(*records);
     std::map<std::string, std::optional<Digest>> back;
+    std::set<Digest> made_since = images_made_since(root, folder.dir(), record);
     for (const auto& [tag, id] : record.tags) {
-      // One that was set to something else since is the user's.
+      // One that was set to something else since is the user's, and so is one that came with its image.
       if (auto found = now.find(tag); found == now.end() || found->second != id) continue;
+      if (made_since.contains(id)) continue;
       auto old = record.old_tags.find(tag);
       back[tag] = old == record.old_tags.end() ? std::nullopt : std::optional(old->second);
     }

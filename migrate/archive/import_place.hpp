@@ -34,6 +34,9 @@ void require_names_free(const Dir& data_root, const MigrationFolder&, const Impo
 void require_places_sound(const Dir& data_root, const MigrationFolder&, const ImportRecord&,
                           const Driver& home);
 
+/// What repositories.json of these records names, whether it is there or not.
+std::map<std::string, Digest> tags_in(const Dir& records);
+
 /// Puts the records of what was imported in their place and sets the tags. Idempotent: goes on where it was
 /// cut. What is in the place of one must be sound: see above. A tag that was set to something else since
 /// stays that, and the record's summary says so.

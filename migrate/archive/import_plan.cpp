@@ -8,6 +8,7 @@
 #include "drivers/sys/size_text.hpp"
 #include "migrate/archive/container_config.hpp"
 #include "migrate/archive/import_folders.hpp"
+#include "migrate/archive/import_place.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "migrate/preflight.hpp"
 #include "migrate/stage_records.hpp"
@@ -35,6 +36,7 @@ class ImportPlanner {
     record_.made_repositories = !is_there(site_.dir, records_ + "repositories.json");
     record_.tags = settled.tags;
     record_.old_tags = settled.old_tags;
+    note_tags_that_led_nowhere();
     Plan plan = plan_layers(site_, incoming_, there_);
     for (const PlannedLayer& layer : plan.layers) {
       if (layer.role == LayerRole::image)
@@ -63,6 +65,16 @@ class ImportPlanner {
 
   bool is_new(const std::string& path) const {
     return is_there(site_.incoming, records_ + path) && !is_there(site_.dir, records_ + path);
+  }
+
+  /// Of a name that is set, and of an image that comes in: they are no reason to keep what is there, nor were
+  /// they given since.
+  void note_tags_that_led_nowhere() {
+    auto records = site_.dir.try_walk("image/" + name());
+    if (!records) return;
+    for (const auto& [tag, id] : tags_in(*records))
+      if (!there_.images.contains(id) && (record_.tags.contains(tag) || incoming_.images.contains(id)))
+        record_.old_tags.emplace(tag, id);
   }
 
   /// What can be used is in the inventory, and shared. Anything else in the place of a record would win over

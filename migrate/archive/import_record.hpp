@@ -34,10 +34,12 @@ struct ImportRecord {
   std::vector<std::pair<std::string, std::string>> moves;
   /// Renames, before those: of what is replaced, from the data root to the folder.
   std::vector<std::pair<std::string, std::string>> put_aside;
-  std::vector<LayerId> replaced_layers;    ///< of replaced containers: removed at the end
-  std::map<std::string, Digest> tags;      ///< that are set
-  std::map<std::string, Digest> old_tags;  ///< what they were; those that are not in here were not there
-  std::vector<std::string> made_dirs;      ///< folders of the data root that were not there, parents first
+  std::vector<LayerId> replaced_layers;  ///< of replaced containers: removed at the end
+  std::map<std::string, Digest> tags;    ///< that are set
+  /// What they were; those that are not in here were not there. And what else named an image that comes in,
+  /// while that was not there.
+  std::map<std::string, Digest> old_tags;
+  std::vector<std::string> made_dirs;  ///< folders of the data root that were not there, parents first
   /// Records that could not be read when the import began (unreadable_names()): whatever they are, they do
   /// not stand on what it brings.
   std::set<std::string> unreadable_before;

@@ -79,6 +79,23 @@ std::string user_of(const Inventory& there, const Placed& placed) {
   return {};
 }
 
+/// A name of an image that is in its place: neither one that the import sets, nor one that was there before.
+std::string named_since(const Dir& root, DriverKind driver, const ImportRecord& record,
+                        const Placed& placed) {
+  auto images = placed.names(kOfImages);
+  auto records = root.try_walk(std::string(kImage) + "/" + std::string(driver_name(driver)));
+  if (!records || images.empty()) return {};
+  for (const auto& [tag, id] : tags_in(*records)) {
+    auto is_it = [&, &tag = tag, &id = id](const std::map<std::string, Digest>& tags) {
+      auto found = tags.find(tag);
+      return found != tags.end() && found->second == id;
+    };
+    if (images.contains(id) && !is_it(record.tags) && !is_it(record.old_tags))
+      return "the name `" + printable(tag) + "` of image " + short_id(id);
+  }
+  return {};
+}
+
 void refuse_taken_names(const Dir& folder, const Inventory& there, const Placed& placed) {
   std::set<std::string> back, own = placed.names(kContainers);
   if (auto kept = folder.try_sub("kept"))
@@ -110,7 +127,9 @@ void require_unused(const Dir& root, const MigrationFolder& folder, const Import
   Inventory there = read_inventory(root, folder.record().to, nullptr);
   refuse_taken_names(folder.dir(), there, placed);
   bool going_back = folder.state() == MigrationState::rolling_back;
-  if (std::string user = user_of(there, placed); !user.empty())
+  std::string user = user_of(there, placed);
+  if (user.empty()) user = named_since(root, folder.record().to, record, placed);
+  if (!user.empty())
     throw Error(
         user + " stands on what was imported, and was made since",
         going_back

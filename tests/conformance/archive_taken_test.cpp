@@ -1,8 +1,12 @@
-// Import where something is in the place of a record that it brings: damage, and what an engine
-// has made in between.
+// Import where something is in the place of a record that it brings: damage, what an engine has made in
+// between, and names that were given since.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "drivers/clone_tree.hpp"
+#include "migrate/archive/incoming_store.hpp"
 #include "tests/conformance/archive_host.hpp"
 #include "tests/conformance/sample_host.hpp"
 
@@ -35,6 +39,17 @@ struct Taker : ArchiveHost {
       if (has(line, phase)) ::_exit(9);
     };
     REQUIRE(run_apart({"import", "-i", archive, "-j", "1"}, kill_at) == "killed");
+  }
+  /// What came out of the archive and is not placed yet.
+  Dir incoming() const {
+    Dir drover = Dir::open(path("drover"));
+    return drover.sub(drover.list().front().name).sub("incoming");
+  }
+  /// As a cut leaves it that comes later: these records are in their places.
+  void place_all(const std::string& below) const {
+    Dir from = incoming().walk(records() + below), to = Dir::open(root()).make_path(records() + below, 0700);
+    for (const DirEntry& entry : from.list())
+      if (!to.exists(entry.name)) from.rename(entry.name, to, entry.name);
   }
   void refuses(const std::vector<std::string>& words, const std::string& what) const {
     remember();
@@ -150,4 +165,114 @@ TEST_CASE("an import that was interrupted does not take damage for what it was t
         }
         host.check_has_all_of(archives.host);
       }
+}
+
+TEST_CASE("an import that was interrupted goes on beside the same image, which an engine has made since") {
+  Archives archives;
+  for (const char* phase : {"making and proving", "placing"})
+    for (const char* end : {"resume", "rollback"}) {
+      CAPTURE(std::string(phase));
+      CAPTURE(std::string(end));
+      Taker host(DriverKind::vfs), engine(DriverKind::vfs);
+      host.cut_import(archives.archive, phase);
+      check_done(engine.run({"import", "-i", archives.base}));
+      Lowest lowest(engine);
+      Dir root = Dir::open(host.root());
+      auto take_over = [&](const std::string& below, const std::string& name) {
+        Dir to = root.make_path(below, 0700), from = Dir::open(engine.path(below));
+        if (from.try_sub(name)) {
+          to.make_dir(name, 0700);
+          clone_tree(from.sub(name), to.sub(name), false);
+        } else {
+          to.write_new(name, from.read(name), 0600);
+        }
+      };
+      take_over("vfs/dir", lowest.cache_id);
+      take_over(host.records() + kLayers, lowest.layer);
+      take_over(host.records() + kConfigs, lowest.image);
+      take_over(host.records(), "repositories.json");
+      if (end == std::string("resume")) {
+        check_done(host.run({"import", "--resume"}));
+        host.check_has_all_of(archives.host);
+      } else {
+        check_done(host.run({"rollback", "--yes"}));
+        CHECK(host.losses_from(engine) == "");
+        CHECK(host.inventory().layers.size() == 1);
+      }
+      CHECK(host.inventory().layers.at(lowest.layer).cache_id == lowest.cache_id);
+    }
+}
+
+TEST_CASE("an import is not taken back from under a name that was given since") {
+  Archives archives;
+  for (const char* name :
+       {"mine:1", "mine@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"})
+    for (const char* end : {"resume", "rollback"}) {
+      CAPTURE(std::string(name));
+      CAPTURE(std::string(end));
+      Taker host(DriverKind::vfs);
+      check_done(host.run({"import", "-i", archives.base}));
+      Lowest lowest(host);
+      host.remember();
+      host.cut_import(archives.archive, "placing");
+      host.place_all(kLayers);
+      host.place_all(kConfigs);
+      Digest named;
+      for (const auto& [id, image] : archives.host.inventory().images)
+        if (id != lowest.image) named = id;
+      // Of the image that was there, too, which is no reason to refuse.
+      std::map<std::string, Digest> tags{{"sample-base:1", lowest.image}, {"other:1", lowest.image}};
+      std::string repositories = host.path(host.records() + "/repositories.json");
+      tags[name] = named;
+      write_file(repositories, repositories_text(tags));
+      Run refused = host.run({"rollback", "--yes"});
+      CHECK(refused.code == 1);
+      CHECK(has(message_of(refused), "the name `" + std::string(name) + "` of image " + short_id(named) +
+                                         " stands on what was imported, and was made since"));
+      CHECK(host.inventory().images.contains(named));
+      if (end == std::string("resume")) {
+        check_done(host.run({"import", "--resume"}));
+        Inventory now = host.inventory();
+        CHECK(now.problems.empty());
+        const auto& names = now.images.at(named).references;
+        CHECK(std::find(names.begin(), names.end(), name) != names.end());
+      } else {
+        tags.erase(name);
+        tags.erase("other:1");
+        write_file(repositories, repositories_text(tags));
+        check_done(host.run({"rollback", "--yes"}));
+        CHECK(host.changes() == "");
+      }
+    }
+}
+
+TEST_CASE("names that led nowhere are set where they are the import's, and lead nowhere again without it") {
+  Archives archives;
+  Digest app, nowhere(64, '0');
+  for (const auto& [id, image] : archives.host.inventory().images)
+    for (const std::string& reference : image.references)
+      if (reference == "sample-app:1") app = id;
+  auto make = [&](Taker& host) {
+    check_done(host.run({"import", "-i", archives.base}));
+    std::map<std::string, Digest> tags{
+        {"sample-base:1", Lowest(host).image}, {"sample-app:1", nowhere}, {"old:1", app}};
+    write_file(host.path(host.records() + "/repositories.json"), repositories_text(tags));
+    host.remember();
+  };
+  Taker done(DriverKind::vfs);
+  make(done);
+  check_done(done.run({"import", "-i", archives.archive}));
+  Inventory now = done.inventory();
+  CHECK(now.problems.empty());
+  std::string names;
+  for (const std::string& name : now.images.at(app).references) names += name + " ";
+  CHECK(names == "old:1 sample-app:1 sample-app:latest ");
+
+  Taker given_up(DriverKind::vfs);
+  make(given_up);
+  given_up.cut_import(archives.archive, "placing");
+  given_up.place_all(kLayers);
+  given_up.place_all(kConfigs);
+  check_done(given_up.run({"rollback", "--yes"}));
+  CHECK(given_up.changes() == "");
 }
