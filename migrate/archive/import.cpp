@@ -297,6 +297,9 @@ ImportSummary resume_import(const DataRoot& root, MigrationFolder& folder, unsig
                 next_step(folder.record(), folder.state()));
   ImportRecord record = require_import_record(folder.dir());
   try {
+    // What the run that was cut has written down of its layers would hide those that an engine has made
+    // since.
+    if (folder.state() == MigrationState::staging) LiveHome(root, folder.record()).finish_layers();
     Import(root, folder, threads, progress).carry_out(record);
   } catch (const Error& e) {
     throw Error(e.code(), e.what(), with_next_step(e.hint(), folder));

@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "drivers/clone_tree.hpp"
+#include "drivers/zfs_command.hpp"
+#include "drivers/zfs_parent.hpp"
 #include "migrate/archive/incoming_store.hpp"
 #include "tests/conformance/archive_host.hpp"
 #include "tests/conformance/sample_host.hpp"
@@ -26,7 +28,8 @@ struct Archives : ArchivedSample {
 /// A host under a driver, into which the sample is to be imported.
 struct Taker : ArchiveHost {
   DriverKind kind;
-  explicit Taker(DriverKind driver) : ArchiveHost(filesystem("ext4"), driver), kind(driver) {}
+  explicit Taker(DriverKind driver, const TestFilesystem& on = filesystem("ext4"))
+      : ArchiveHost(on, driver), kind(driver) {}
 
   std::string records() const { return "image/" + std::string(driver_name(kind)); }
   Dir folder(const std::string& below) const { return Dir::open(path(records() + below)); }
@@ -275,4 +278,26 @@ TEST_CASE("names that led nowhere are set where they are the import's, and lead 
   given_up.place_all(kConfigs);
   check_done(given_up.run({"rollback", "--yes"}));
   CHECK(given_up.changes() == "");
+}
+
+TEST_CASE("an import that was cut goes on beside layers outside of the root that an engine has made") {
+  Archives archives;
+  for (const Case& one : cases()) {
+    if (one.driver.kind != DriverKind::zfs) continue;
+    for (const char* end : {"resume", "rollback"}) {
+      CAPTURE(std::string(end));
+      Taker host(DriverKind::zfs, one.filesystem);
+      check_done(host.run({"import", "-i", archives.base}));
+      host.cut_import(archives.archive, "making and proving");
+      LayerId made(64, 'e');
+      zfs_create(find_zfs_parent(host.root(), {}).value() + "/" + made, {{"mountpoint", "legacy"}});
+      Digest chain(64, 'd');
+      write_layer_record(host.folder(kLayers), chain, {}, made);
+      check_done(host.run(end == std::string("resume") ? std::vector<std::string>{"import", "--resume"}
+                                                       : std::vector<std::string>{"rollback", "--yes"}));
+      CHECK(host.inventory().layers.contains(chain));
+      if (end == std::string("resume")) CHECK(host.losses_from(archives.host) == "");
+      CHECK(host.inventory().problems.empty());
+    }
+  }
 }
