@@ -228,6 +228,7 @@ void LayerUnpacker::apply_layer(TarReader& tar) {
 }
 
 void LayerUnpacker::apply_changes(TarReader& tar) {
+  tar.know_own_records();
   for (TarMember member; tar.next(member);) {
     auto path = clean_tar_name(member.name);
     if (!path) throw Error("`" + printable(member.name) + "` leads out of its layer");

@@ -24,8 +24,9 @@ struct TarMember {
   timespec mtime{};
   std::uint64_t size = 0;  ///< of the content that follows; 0 for all but regular files
   dev_t device = 0;
-  std::vector<Xattr> xattrs;                  ///< sorted by name ("SCHILY.xattr." records)
-  std::map<std::string, std::string> drover;  ///< our own records, by their names behind "DROVER."
+  std::vector<Xattr> xattrs;  ///< sorted by name ("SCHILY.xattr." records)
+  std::map<std::string, std::string>
+      drover;  ///< our own records, by their names behind "DROVER."; see TarReader
 
   /// As lstat shows it; its times are the modification time, its number of links is 1.
   struct stat as_stat() const;

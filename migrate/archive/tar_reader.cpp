@@ -256,12 +256,14 @@ TarReader::PaxRecords TarReader::parse_pax(std::string_view text) {
   return records;
 }
 
-void TarReader::apply_pax(const PaxRecords& records, TarMember& member) {
+void TarReader::apply_pax(const PaxRecords& records, TarMember& member) const {
   constexpr std::string_view kXattr = "SCHILY.xattr.", kOwn = "DROVER.", kHexXattr = "DROVER.xattr.";
   for (const auto& [name, value] : records) {
     std::string_view key = name;
     if (key.starts_with(kXattr))
       member.xattrs.emplace_back(key.substr(kXattr.size()), value);
+    else if (key.starts_with(kOwn) && !knows_own_)
+      continue;
     else if (key.starts_with(kHexXattr))
       member.xattrs.emplace_back(unhex(key.substr(kHexXattr.size())), value);
     else if (key.starts_with(kOwn))

@@ -28,6 +28,10 @@ class TarReader {
   explicit TarReader(ByteSource& source, TarObserver* observer = nullptr)
       : source_(source), observer_(observer) {}
 
+  /// From here on `DROVER.` records count: in a tar of changes (docs/archive-format.md) alone. In any other
+  /// they are unknown keys, as they are to an engine: else it would find one content under a digest, and
+  /// drover another.
+  void know_own_records() noexcept { knows_own_ = true; }
   /// The next member; what was not read of the last one's content is passed over. False at the end.
   bool next(TarMember&);
   /// Up to `size` bytes of the member's content; 0 at its end.
@@ -45,7 +49,7 @@ class TarReader {
   void parse_header(const char* block, TarMember&) const;
   using PaxRecords = std::map<std::string, std::string>;
   static PaxRecords parse_pax(std::string_view text);
-  static void apply_pax(const PaxRecords&, TarMember&);
+  void apply_pax(const PaxRecords&, TarMember&) const;
   void require_end();
 
   ByteSource& source_;
@@ -53,6 +57,7 @@ class TarReader {
   std::uint64_t rest_ = 0;   ///< of the content
   std::size_t padding_ = 0;  ///< behind it
   bool ended_ = false;
+  bool knows_own_ = false;
 };
 
 /// The content of the member that a reader is at.

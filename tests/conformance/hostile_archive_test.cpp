@@ -6,8 +6,8 @@
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/byte_stream.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
-#include "tests/conformance/broken_archive.hpp"
 #include "tests/conformance/confined.hpp"
+#include "tests/conformance/saved_image.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -28,16 +28,6 @@ std::string unpack(const Dir& root, const std::string& tar, bool as_changes) {
            return std::string("done");
          })
       .text;
-}
-
-std::string directory_member(const std::string& path) {
-  return tar_headers(named(path, TarMember::Type::directory));
-}
-
-std::string symlink_member(const std::string& path, const std::string& target) {
-  TarMember link = named(path, TarMember::Type::symlink);
-  link.target = target;
-  return tar_headers(link);
 }
 
 std::string levels(std::size_t count) {

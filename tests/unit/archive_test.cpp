@@ -37,6 +37,7 @@ std::string error_of(const std::function<void()>& act) {
 TarMember read_one(const std::string& tar) {
   TextSource source(tar);
   TarReader reader(source);
+  reader.know_own_records();
   TarMember member;
   REQUIRE(reader.next(member));
   return member;

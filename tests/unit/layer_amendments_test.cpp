@@ -28,6 +28,7 @@ std::map<std::string, std::string> marks_of(const Dir& layer, const std::string&
   amendments.finish();
   TextSource changes_bytes(changes);
   TarReader changes_reader(changes_bytes);
+  changes_reader.know_own_records();
   std::map<std::string, std::string> marks;
   for (TarMember member; changes_reader.next(member);) {
     auto mark = member.drover.find(kMarkRecord);
