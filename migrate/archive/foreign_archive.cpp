@@ -7,7 +7,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/interrupt.hpp"
@@ -28,6 +27,9 @@ using Value = nlohmann::json;
 
 constexpr std::size_t kMostFiles = 100'000;
 constexpr int kDeepestIndex = 4, kMostLinks = 8;
+// What is kept of indexes, manifests and configurations grows with their size, which compressed is next to
+// nothing.
+constexpr std::size_t kMostJson = 128 << 20;
 
 /// The files of an archive, put aside under numbers.
 class Files {
@@ -48,7 +50,7 @@ class Files {
   }
 
   bool has(const std::string& path) const { return find(path) != nullptr; }
-  std::string text(const std::string& path) const {
+  std::string text(const std::string& path) {
     Fd fd = open(path);
     FdSource source(fd.get(), "`" + printable(path) + "`");
     std::string text, block(64 << 10, '\0');
@@ -56,6 +58,10 @@ class Files {
       if (text.size() + n > store::kJsonLimit) throw Error("`" + printable(path) + "` is too large");
       text.append(block, 0, n);
     }
+    json_bytes_ += text.size();
+    if (json_bytes_ > kMostJson)
+      throw Error("it says more about its images than an archive may: " + std::to_string(kMostJson >> 20) +
+                  " MiB");
     return text;
   }
   Fd open(const std::string& path) const {
@@ -63,12 +69,15 @@ class Files {
     if (!file) throw Error("it lacks `" + printable(path) + "`");
     return folder_.open_file(file->name);
   }
+  const Digest& digest(const std::string& path) const {
+    const File* file = find(path);
+    if (!file) throw Error("it lacks `" + printable(path) + "`");
+    return file->sha256;
+  }
   /// A file below blobs/, whose name says what it is.
   std::string blob(const Digest& digest) const {
     std::string path = blob_name(digest);
-    const File* file = find(path);
-    if (!file) throw Error("it lacks `" + path + "`");
-    if (file->sha256 != digest)
+    if (this->digest(path) != digest)
       throw Error(ExitCode::proof_failed, "`" + path + "` does not have the digest that it is called by");
     return path;
   }
@@ -116,7 +125,7 @@ class Files {
   RoomGuard room_;
   std::map<std::string, File> files_;
   std::map<std::string, std::string> links_;
-  std::size_t count_ = 0;
+  std::size_t count_ = 0, json_bytes_ = 0;
 };
 
 /// An image as an archive describes it.
@@ -182,39 +191,44 @@ class ForeignArchive {
       : files_(archive, store.spool()), store_(store), progress_(progress) {}
 
   std::vector<std::string> run() {
-    std::vector<ForeignImage> images;
     if (files_.has("manifest.json"))
-      images = in_json("manifest.json", [&](const Value& list) { return docker_images(list); });
+      in_json("manifest.json", [&](const Value& list) { docker_images(list); });
     else if (files_.has("index.json"))
-      in_json("index.json", [&](const Value& index) {
-        oci_images(index, "", images, 0);
-        return 0;
-      });
+      in_json("index.json", [&](const Value& index) { oci_images(index, "", 0); });
     else
       throw Error("it is neither drover's, nor one of `docker save`, nor an OCI image layout in a tar",
                   "it has no drover/archive.json, manifest.json or index.json");
-    if (images.empty()) throw Error("it holds no image");
-    progress_.phase("reading " + std::to_string(images.size()) + " images");
+    if (images_.empty()) throw Error("it holds no image");
+    progress_.phase("reading " + std::to_string(images_.size()) + " images");
     std::size_t done = 0;
-    for (const ForeignImage& image : images) {
+    for (const ForeignImage& image : images_) {
       add(image);
-      progress_.step(image.tags.empty() ? "an image" : printable(image.tags.front()), ++done, images.size());
+      progress_.step(image.tags.empty() ? "an image" : printable(image.tags.front()), ++done, images_.size());
     }
     return std::move(notes_);
   }
 
  private:
   /// [{"Config": path, "RepoTags": [...] or null, "Layers": [paths]}] (moby image/tarexport)
-  std::vector<ForeignImage> docker_images(const Value& list) {
-    std::vector<ForeignImage> images;
+  void docker_images(const Value& list) {
     if (!list.is_array()) throw Error("is no list");
     for (const Value& item : list) {
-      ForeignImage image{path_of(member(item, "Config")), {}, {}};
-      for (const Value& layer : member(item, "Layers")) image.layers.push_back(path_of(layer));
+      check_interrupted();
+      std::vector<std::string> layers;
+      for (const Value& layer : member(item, "Layers")) layers.push_back(path_of(layer));
+      ForeignImage& image = images_[image_of(path_of(member(item, "Config")), std::move(layers))];
       for (const Value& tag : member(item, "RepoTags")) add_tag(image, text_of(tag, "tag"));
-      images.push_back(std::move(image));
     }
-    return images;
+  }
+
+  /// One image may be told of several times, with other names each: it is read once. The number that it has.
+  std::size_t image_of(const std::string& config, std::vector<std::string> layers) {
+    auto [known, is_new] = by_config_.try_emplace(files_.digest(config), images_.size());
+    if (is_new)
+      images_.push_back({config, std::move(layers), {}});
+    else if (images_[known->second].layers.size() != layers.size())
+      throw Error("it names one image twice, with other layers");
+    return known->second;
   }
 
   static std::string path_of(const Value& value) {
@@ -230,7 +244,7 @@ class ForeignArchive {
       notes_.push_back("`" + printable(text) + "` is no tag of an engine's: left out");
   }
 
-  void oci_images(const Value& index, const std::string& tag, std::vector<ForeignImage>& images, int depth) {
+  void oci_images(const Value& index, const std::string& tag, int depth) {
     if (depth > kDeepestIndex) throw Error("is nested too deep");
     const Value& manifests = member(index, "manifests");
     if (!manifests.is_array()) throw Error("has no list of manifests");
@@ -246,41 +260,43 @@ class ForeignArchive {
       std::string name = tag;
       for (const char* key : {"org.opencontainers.image.ref.name", "io.containerd.image.name"})
         if (const Value& value = member(annotations, key); value.is_string()) name = value.get<std::string>();
-      std::string path = files_.blob(digest_of(descriptor));
-      in_json(path, [&](const Value& manifest) {
-        if (member(manifest, "manifests").is_array() && !indexes_.insert(path).second) return 0;
-        if (member(manifest, "manifests").is_array())
-          oci_images(manifest, name, images, depth + 1);
-        else
-          add_manifest(manifest, name, images);
-        return 0;
-      });
+      oci_manifest(digest_of(descriptor), name, depth);
     }
   }
 
-  void add_manifest(const Value& manifest, const std::string& name, std::vector<ForeignImage>& images) {
+  void oci_manifest(const Digest& digest, const std::string& name, int depth) {
+    auto [known, is_new] = manifests_.try_emplace(digest);
+    std::optional<std::size_t>& image = known->second;
+    if (is_new)
+      in_json(files_.blob(digest), [&](const Value& manifest) {
+        if (member(manifest, "manifests").is_array())
+          oci_images(manifest, name, depth + 1);
+        else
+          image = image_in(manifest);
+      });
+    if (image && !name.empty()) add_tag(images_[*image], name);
+  }
+
+  /// Nothing where it is none that an engine has.
+  std::optional<std::size_t> image_in(const Value& manifest) {
     const Value& config = member(manifest, "config");
     std::string type = member(config, "mediaType").is_string() ? config["mediaType"].get<std::string>() : "";
     // What else a layout may hold (signatures, attestations) is no image.
     if (type != "application/vnd.oci.image.config.v1+json" &&
         type != "application/vnd.docker.container.image.v1+json") {
       notes_.push_back("a manifest of the type `" + printable(type) + "` is no image: left out");
-      return;
+      return std::nullopt;
     }
-    ForeignImage image{files_.blob(digest_of(config)), {}, {}};
+    std::vector<std::string> layers;
     for (const Value& layer : member(manifest, "layers")) {
       std::string media = text_of(member(layer, "mediaType"), "media type");
       if (media.find("tar") == std::string::npos && media.find("rootfs") == std::string::npos) {
         notes_.push_back("an image with layers of the type `" + printable(media) + "` is left out");
-        return;
+        return std::nullopt;
       }
-      image.layers.push_back(files_.blob(digest_of(layer)));
+      layers.push_back(files_.blob(digest_of(layer)));
     }
-    // One image under several names is there several times.
-    auto same =
-        std::find_if(images.begin(), images.end(), [&](auto& other) { return other.config == image.config; });
-    if (same == images.end()) same = images.insert(images.end(), std::move(image));
-    if (!name.empty()) add_tag(*same, name);
+    return image_of(files_.blob(digest_of(config)), std::move(layers));
   }
 
   void add(const ForeignImage& image) {
@@ -320,7 +336,9 @@ class ForeignArchive {
   IncomingStore& store_;
   Progress& progress_;
   std::vector<std::string> notes_;
-  std::set<std::string> indexes_;  ///< that were read
+  std::vector<ForeignImage> images_;
+  std::map<Digest, std::size_t> by_config_;
+  std::map<Digest, std::optional<std::size_t>> manifests_;  ///< that were read, indexes too, and their image
 };
 
 }  // namespace
