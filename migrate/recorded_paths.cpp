@@ -20,7 +20,7 @@ std::mutex& large_set() {
 
 }  // namespace
 
-/// Of SHA-256: nobody makes two paths of one fingerprint.
+/// Of SHA-256.
 RecordedPaths::Fingerprint RecordedPaths::fingerprint(std::string_view path) {
   sha256_ctx context;
   sha256_init(&context);

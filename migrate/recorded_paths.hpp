@@ -18,6 +18,9 @@ namespace drover {
 class RecordedPaths {
  public:
   static constexpr std::size_t kMost = std::size_t{2} << 20;
+  using Fingerprint = std::array<std::uint8_t, 16>;
+  /// Nobody makes two paths of one.
+  static Fingerprint fingerprint(std::string_view path);
 
   /// Throws Error for more than kMost. Waits where this set becomes a large one and there is another.
   void add(std::string_view path);
@@ -26,8 +29,6 @@ class RecordedPaths {
   bool contains(std::string_view path) const;
 
  private:
-  using Fingerprint = std::array<std::uint8_t, 16>;
-  static Fingerprint fingerprint(std::string_view path);
   std::vector<Fingerprint> paths_;
   std::unique_lock<std::mutex> large_;
 };

@@ -172,9 +172,13 @@ void ChangesWriter::put(const Node& node) {
   TarMember member = out_.describe(node, path);
   if (node.st.st_nlink < 2) return out_.write(member, node.at, node.name);
   auto [group, is_first] = groups_.try_emplace({node.st.st_dev, node.st.st_ino}, Group{path, {}});
-  if (is_first) return out_.write(member, node.at, node.name);
-  if (path != group->second.first && group->second.others.insert(path).second)
-    out_.write_link(member, path, group->second.first);
+  if (is_first) {
+    name_bytes_.add(path);
+    return out_.write(member, node.at, node.name);
+  }
+  if (path == group->second.first || !group->second.others.insert(path).second) return;
+  name_bytes_.add(path);
+  out_.write_link(member, path, group->second.first);
 }
 
 }  // namespace drover

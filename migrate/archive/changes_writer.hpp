@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "migrate/archive/byte_stream.hpp"
+#include "migrate/archive/name_bytes.hpp"
 #include "migrate/archive/tar_member.hpp"
 #include "migrate/changes.hpp"
 
@@ -74,6 +75,7 @@ class ChangesWriter : public ChangeSink {
   EntryWriter out_;
   SinkPath path_;
   std::map<std::pair<dev_t, ino_t>, Group> groups_;
+  NameBytes name_bytes_;                     ///< of those in them
   std::set<std::pair<dev_t, ino_t>> again_;  ///< directories that may be told twice
 };
 

@@ -8,6 +8,8 @@
 
 #include "migrate/archive/changes_writer.hpp"
 #include "migrate/archive/layer_model.hpp"
+#include "migrate/archive/name_bytes.hpp"
+#include "migrate/recorded_paths.hpp"
 
 namespace drover {
 
@@ -22,7 +24,7 @@ class LayerAmendments : public ChangeSink {
   void leave() override { path_.leave(); }
   void put(const Node&) override;
   void remove(std::string_view name) override;
-  /// To be called once all was told.
+  /// To be called once all was told. The model's names are taken.
   void finish();
 
  private:
@@ -33,6 +35,7 @@ class LayerAmendments : public ChangeSink {
     bool same = true;
   };
   void check_group(const Group&);
+  void note(Group&, const std::string& path, bool same);
   EntryWriter& out();
   LayerModel& model_;
   const Dir& own_;
@@ -40,7 +43,9 @@ class LayerAmendments : public ChangeSink {
   ByteSink to_;
   std::optional<EntryWriter> out_;  ///< once there is something to say
   SinkPath path_;
-  std::set<std::string> entered_;  ///< directories that the tar does not have: they may be told twice
+  std::set<RecordedPaths::Fingerprint>
+      entered_;           ///< directories that the tar does not have: they may be told twice
+  NameBytes name_bytes_;  ///< of those below
   std::map<std::pair<dev_t, ino_t>, Group> groups_;
   std::vector<Group> singles_;
 };

@@ -1,6 +1,6 @@
 #include "migrate/archive/layer_model.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/printable.hpp"
@@ -60,80 +60,114 @@ LayerModel::LayerModel(TarReader& layer) {
   for (TarMember member; layer.next(member);) apply(member);
 }
 
-LayerModel::Entry* LayerModel::find(const std::string& path) {
-  auto found = entries_.find(path);
-  return found == entries_.end() ? nullptr : &found->second;
+const LayerModel::Said* LayerModel::find_said(const std::string& path) const {
+  auto found = names_.find(path);
+  return found == names_.end() ? nullptr : &found->second;
 }
 
-const std::string& LayerModel::group_of(const std::string& path) const {
-  auto link = link_of_.find(path);
-  return link == link_of_.end() ? path : link->second;
+const LayerModel::Entry* LayerModel::find(const std::string& path) const {
+  const Said* said = find_said(path);
+  return said && said->has_entry ? &said->entry : nullptr;
+}
+
+bool LayerModel::is_gone(const std::string& path) const {
+  const Said* said = find_said(path);
+  return said && said->is_gone && !said->has_entry;
+}
+
+bool LayerModel::is_replaced(const std::string& path) const {
+  const Said* said = find_said(path);
+  return said && (said->is_gone || said->is_opaque);
+}
+
+LayerModel::Group LayerModel::group_of(const std::string& path) const {
+  const Entry* entry = find(path);
+  return entry ? entry->group : 0;
 }
 
 std::size_t LayerModel::group_size(const std::string& path) const {
-  auto links = links_.find(group_of(path));
-  return links == links_.end() ? 1 : 1 + links->second;
+  Group group = group_of(path);
+  return group == 0 ? 1 : links_[group];
 }
 
-/// Takes out a name and everything below it.
-void LayerModel::drop(const std::string& path) {
-  auto from = entries_.lower_bound(path);
-  for (auto at = from; at != entries_.end();) {
-    if (at->first != path && !at->first.starts_with(path + "/")) {
-      // "a-b" stands between "a" and "a/b".
-      if (!at->first.starts_with(path)) break;
-      ++at;
-      continue;
-    }
-    if (auto link = link_of_.find(at->first); link != link_of_.end()) {
-      if (auto links = links_.find(link->second); links != links_.end()) --links->second;
-      link_of_.erase(link);
-    }
-    at = entries_.erase(at);
+bool LayerModel::note_seen(const std::string& path) {
+  auto found = names_.find(path);
+  return found != names_.end() && std::exchange(found->second.seen, true);
+}
+
+LayerModel::Said& LayerModel::said_of(const std::string& path) {
+  auto [said, is_new] = names_.try_emplace(path);
+  if (is_new) name_bytes_.add(path);
+  return said->second;
+}
+
+void LayerModel::unlink(const Entry& entry) {
+  if (entry.group != 0) --links_[entry.group];
+}
+
+/// Everything goes that was said of what is below this name.
+void LayerModel::drop_below(const std::string& path) {
+  const std::string below = path + "/";  // "a-b" stands between "a" and "a/b"
+  for (auto at = names_.lower_bound(below); at != names_.end() && at->first.starts_with(below);) {
+    unlink(at->second.entry);
+    name_bytes_.remove(at->first);
+    at = names_.erase(at);
   }
+}
+
+LayerModel::Entry LayerModel::linked_to(const std::string& target) {
+  auto found = names_.find(target);
+  Entry entry;
+  if (found == names_.end() || !found->second.has_entry || found->second.entry.is_directory ||
+      found->second.entry.foreign) {
+    entry.foreign = true;
+  } else {
+    Group& group = found->second.entry.group;
+    if (group == 0) {
+      name_bytes_.add({});
+      group = static_cast<Group>(links_.size());
+      links_.push_back(1);
+    }
+    ++links_[group];
+    entry = found->second.entry;
+  }
+  entry.linked = true;
+  return entry;
 }
 
 void LayerModel::apply(const TarMember& member) {
   TarName name = parse_tar_name(member.name);
   if (name.kind == TarName::Kind::ignored) return;
-  if (name.kind == TarName::Kind::whiteout) {
-    gone_.insert(name.path);
-    return;
+  Said& said = said_of(name.path);
+  if (name.kind == TarName::Kind::whiteout) said.is_gone = true;
+  if (name.kind == TarName::Kind::opaque) said.is_opaque = true;
+  if (name.kind != TarName::Kind::content) return;
+  bool is_directory = member.type == TarMember::Type::directory;
+  bool was_directory = !said.has_entry || said.entry.is_directory;  // one that only paths tell of, if any
+  if (!is_directory || !was_directory) {
+    unlink(said.entry);
+    said = {};
+    drop_below(name.path);
   }
-  if (name.kind == TarName::Kind::opaque) {
-    opaque_.insert(name.path);
-    return;
-  }
-  Entry entry;
-  entry.is_directory = member.type == TarMember::Type::directory;
-  auto before = entries_.find(name.path);
-  if (before != entries_.end() && !(before->second.is_directory && entry.is_directory)) drop(name.path);
   if (member.type == TarMember::Type::hard_link) {
-    entry.linked = true;
-    std::string target = clean_tar_name(member.target).value_or("");
-    auto found = entries_.find(target);
-    if (found == entries_.end() || found->second.is_directory || found->second.foreign) {
-      entry.foreign = true;
-    } else {
-      entry.fingerprint = found->second.fingerprint;
-      entry.is_regular = found->second.is_regular;
-      std::string first = group_of(target);
-      link_of_.insert_or_assign(name.path, first);
-      ++links_[first];
-    }
+    said.entry = linked_to(clean_tar_name(member.target).value_or(""));
   } else {
-    entry.fingerprint = fingerprint_of(member);
-    entry.is_regular = member.type == TarMember::Type::regular;
+    said.entry = {};
+    said.entry.fingerprint = fingerprint_of(member);
+    said.entry.is_regular = member.type == TarMember::Type::regular;
+    said.entry.is_directory = is_directory;
   }
-  entries_.insert_or_assign(name.path, entry);
+  said.has_entry = true;
 }
 
-std::set<std::string> LayerModel::unseen() const {
-  std::set<std::string> paths;
-  for (const auto& [path, entry] : entries_)
-    if (!entry.seen && !path.empty() && !seen_.contains(path)) paths.insert(path);
-  for (const std::string& path : gone_)
-    if (!entries_.contains(path) && !seen_.contains(path)) paths.insert(path);
+std::vector<std::string> LayerModel::unseen() && {
+  std::vector<std::string> paths;
+  while (!names_.empty()) {
+    auto name = names_.extract(names_.begin());
+    const Said& said = name.mapped();
+    if (!said.seen && !name.key().empty() && (said.has_entry || said.is_gone))
+      paths.push_back(std::move(name.key()));
+  }
   return paths;
 }
 
