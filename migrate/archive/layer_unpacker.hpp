@@ -35,6 +35,7 @@ class LayerUnpacker {
     struct stat st;
     std::vector<Xattr> xattrs;
   };
+  using Directories = std::map<std::string, Attributes>;
   static std::size_t bytes_of(const std::string& path, const Attributes&);
   /// A directory on the way to where the last entry went.
   struct Level {
@@ -84,8 +85,8 @@ class LayerUnpacker {
   const View* parent_;
   EntryPlacer copies_;  ///< of what the layers below have
   void note_directory(const std::string& path, Attributes attributes);
-  std::map<std::string, Attributes> directories_;
-  std::size_t noted_bytes_ = 0;  ///< of the paths and attributes in it
+  Directories directories_;
+  std::size_t noted_bytes_ = 0;  ///< that it takes
   // The next entry's folder mostly is near: a walk from the root for each would take as much time as the
   // square of the depth.
   ViewTrail<Level> way_;

@@ -98,8 +98,11 @@ void LayerUnpacker::note_directory(const std::string& path, Attributes attribute
                 "`: one layer may not have so many or so deep directories, or so large attributes of them");
 }
 
+/// What holds the texts counts, too: of very many short ones it is nearly all.
 std::size_t LayerUnpacker::bytes_of(const std::string& path, const Attributes& attributes) {
-  std::size_t bytes = path.size();
+  constexpr std::size_t kNode = 4 * sizeof(void*) + 32;  // of a map; and what two allocations take
+  std::size_t bytes =
+      kNode + sizeof(Directories::value_type) + path.size() + attributes.xattrs.capacity() * sizeof(Xattr);
   for (const auto& [name, value] : attributes.xattrs) bytes += name.size() + value.size();
   return bytes;
 }

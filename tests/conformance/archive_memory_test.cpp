@@ -5,6 +5,7 @@
 
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/layer_amendments.hpp"
+#include "migrate/archive/layer_unpacker.hpp"
 #include "migrate/changes.hpp"
 #include "tests/conformance/confined.hpp"
 #include "tests/conformance/saved_image.hpp"
@@ -144,4 +145,22 @@ TEST_CASE("directories that a layer's tar has not take no more memory where they
   };
   long flat = taken(1), deep = taken(200);
   CHECK_MESSAGE(deep < flat + (16 << 20), (std::to_string(flat) + " and " + std::to_string(deep) + " bytes"));
+}
+
+TEST_CASE("very many small attributes of directories are too many bytes to remember, too") {
+  TarMember member = named("x", TarMember::Type::directory);
+  for (std::size_t i = 0; i < 30'000; ++i) member.xattrs.emplace_back("user." + digits(i), "");
+  std::string attributes = tar_headers(member);
+  attributes.resize(attributes.size() - kTarBlock);  // what comes before the header itself
+  TestFolder folder(filesystem("ext4"));
+  Dir root = Dir::open(folder.path());
+  Confined done = run_confined([&] {
+    MadeTar source(2'000, [&](std::size_t i) { return attributes + directory_member(digits(i)); });
+    TarReader reader(source);
+    LayerUnpacker unpacker(root, nullptr);
+    unpacker.apply_layer(reader);
+    return std::string("done");
+  });
+  CHECK_MESSAGE(has(done.text, "or so large attributes"), done.text);
+  CHECK(done.peak_bytes < (400L << 20));
 }
