@@ -114,21 +114,23 @@ void LayerUnpacker::put_link(const TarMember& member, const std::string& path) {
   if (!target || target->empty())
     throw Error("`" + printable(path) + "` links to what is outside of its layer");
   auto [target_parent, target_name] = split_path(*target);
-  const Dir* from = existing_folder(target_parent);
-  auto st = from ? from->try_stat(target_name) : std::nullopt;
-  Dir source;
-  if (st && !is_whiteout(*st)) {
-    source = from->clone();
-  } else {
-    auto below = st ? std::nullopt : in_parent(*target);
+  // As link(2) has it for an engine: the layer's symlinks lead to another folder, which may be one of below
+  // alone.
+  std::string missing = go_to(target_parent, false), target_folder = way_path_;
+  Dir source = way_.back().dir->clone();
+  auto st = source.try_stat(missing.empty() ? target_name : missing.substr(0, missing.find('/')));
+  if (!missing.empty() || !st || is_whiteout(*st)) {
+    bool is_hidden = st || hides_below(target_folder);
+    if (!missing.empty()) target_folder = joined_path(target_folder, missing);
+    auto below = is_hidden ? std::nullopt : in_parent(joined_path(target_folder, target_name));
     if (!below)
       throw Error("`" + printable(path) + "` is a link to `" + printable(*target) + "`, which is not there");
     const Dir& holder = below->first.holder(below->second);
     st = holder.stat(target_name);
     if (S_ISDIR(st->st_mode)) throw Error("`" + printable(path) + "` is a hard link to a directory");
-    source = folder(target_parent).clone();
+    source = folder(target_folder).clone();
     // A file without other names is not looked for again.
-    auto at = copies_.may_have_more(*st) ? copies_.folder_at(target_parent) : EntryPlacer::kRoot;
+    auto at = copies_.may_have_more(*st) ? copies_.folder_at(target_folder) : EntryPlacer::kRoot;
     copies_.place(holder, target_name, *st, source, at);
     room_.wrote(static_cast<std::uint64_t>(st->st_size));
   }

@@ -65,6 +65,8 @@ class LayerUnpacker {
   };
   static bool is_whiteout(const struct stat&);
   const Dir& folder(const std::string& path);
+  std::string go_to(const std::string& path, bool make);
+  bool hides_below(std::string_view path) const;
   std::size_t go_back_towards(const std::string& path);
   void go_on(Dir dir, std::string_view name, Level level);
   std::optional<ViewDir> below_at(std::string_view path) const;

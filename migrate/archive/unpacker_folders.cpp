@@ -9,6 +9,7 @@
 #include "drivers/sys/printable.hpp"
 #include "migrate/archive/layer_model.hpp"
 #include "migrate/archive/layer_unpacker.hpp"
+#include "migrate/tar_split.hpp"
 
 namespace drover {
 
@@ -135,15 +136,9 @@ std::size_t LayerUnpacker::go_back_towards(const std::string& path) {
   return std::min(way_path_.empty() ? 0 : way_path_.size() + 1, path.size());
 }
 
-/// The directory at this path, made with all above it where it is not there. A symlink on the way leads where
-/// it does inside of the layer, as for the engine.
-const Dir& LayerUnpacker::folder(const std::string& path) {
-  if (folder_ && folder_path_ == path) return *folder_;
-  if (path.empty()) {
-    folder_.reset();
-    real_path_.clear();
-    return root_;
-  }
+/// Goes to the directory at this path. A symlink on the way leads where it does inside of the layer, as for
+/// the engine. What the layer lacks is made, or else ends the way there: then it is what is given back.
+std::string LayerUnpacker::go_to(const std::string& path, bool make) {
   auto go_up = [&] {
     if (way_.size() > 1) way_.pop();
     way_path_.resize(way_.back().path);
@@ -153,7 +148,7 @@ const Dir& LayerUnpacker::folder(const std::string& path) {
   // Where a symlink's target ends what the tar itself names goes on: only that is made.
   std::size_t left_of_tar = text.size() - at;
   for (int symlinks = 0; at < text.size();) {
-    std::size_t cut = std::min(text.find('/', at), text.size());
+    const std::size_t from = at, cut = std::min(text.find('/', at), text.size());
     std::string name = text.substr(at, cut - at);
     at = std::min(cut + 1, text.size());
     bool of_symlink = text.size() - at >= left_of_tar;
@@ -167,6 +162,8 @@ const Dir& LayerUnpacker::folder(const std::string& path) {
     auto sub = in.try_sub(name);
     auto st = sub ? std::nullopt : in.try_stat(name);
     bool is_symlink = st && S_ISLNK(st->st_mode);
+    if (!sub && !is_symlink && !make)
+      if (auto missing = clean_tar_name(std::string_view(text).substr(from))) return *missing;
     if (!sub && ((is_symlink && ++symlinks > kMostSymlinks) || (!is_symlink && of_symlink)))
       throw Error("a symlink in `" + printable(shortened_path(path)) +
                   "` leads to no directory of the layer");
@@ -181,10 +178,35 @@ const Dir& LayerUnpacker::folder(const std::string& path) {
       make_folder(name);
     }
   }
+  return "";
+}
+
+/// The directory at this path, made with all above it where it is not there.
+const Dir& LayerUnpacker::folder(const std::string& path) {
+  if (folder_ && folder_path_ == path) return *folder_;
+  if (path.empty()) {
+    folder_.reset();
+    real_path_.clear();
+    return root_;
+  }
+  go_to(path, true);
   folder_path_ = path;
   real_path_ = way_path_;
   folder_ = way_.back().dir->clone();
   return *folder_;
+}
+
+/// Whether nothing shows there of what the layers below have in this directory of the layer's, or in one
+/// above it.
+bool LayerUnpacker::hides_below(std::string_view path) const {
+  if (opaque_root_) return true;
+  for (Dir at = root_.clone(); !path.empty();) {
+    std::size_t cut = std::min(path.find('/'), path.size());
+    at = at.sub(std::string(path.substr(0, cut)));
+    if (opacity(kFolderMarks, at) == Opacity::opaque) return true;
+    path.remove_prefix(std::min(cut + 1, path.size()));
+  }
+  return false;
 }
 
 /// Nothing is made, no symlink followed; null where there is none.

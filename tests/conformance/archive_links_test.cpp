@@ -109,3 +109,61 @@ TEST_CASE("links into deep folders of a lower layer take memory that does not gr
                   (std::to_string(flat) + " and " + std::to_string(deep) + " bytes"));
   }
 }
+
+TEST_CASE("a link to a lower layer's file is looked up where the layer's own entries let it lead") {
+  TestFolder below(filesystem("ext4"));
+  Dir old = Dir::open(below.path());
+  old.make_path("d/deep", 0755).write_new("f", "hidden", 0644);
+  old.sub("d").write_new("f", "hidden", 0644);
+  old.make_path("other", 0755).write_new("f", "other", 0644);
+  View parent = plain_view(old);
+  const std::string other = directory_member("other"), opaque = file_member("d/.wh..wh..opq", "");
+  struct Case {
+    std::string what, members, target, content;  ///< no content: it is refused
+  };
+  for (const auto& [what, members, target, content] : std::vector<Case>{
+           {"as it is", "", "d/f", "hidden"},
+           {"as it is, further down", directory_member("d"), "d/deep/f", "hidden"},
+           {"a symlink to a directory of both", other + symlink_member("d", "other"), "d/f", "other"},
+           {"a symlink to one of below", symlink_member("d", "/other"), "d/f", "other"},
+           {"a symlink to a file of the layer", file_member("new/f", "new") + symlink_member("d", "new"),
+            "d/f", "new"},
+           {"a symlink to what lacks the file", directory_member("new") + symlink_member("d", "new"), "d/f",
+            ""},
+           {"a symlink to nothing", symlink_member("d", "nowhere"), "d/f", ""},
+           {"a symlink to itself", symlink_member("d", "d"), "d/f", ""},
+           {"a symlink and back", other + symlink_member("d", "other/../nowhere/.."), "d/f", ""},
+           {"a file in place of the directory", file_member("d", "file"), "d/f", ""},
+           {"a whiteout of the file", file_member("d/.wh.f", ""), "d/f", ""},
+           {"a whiteout of the directory", file_member(".wh.d", ""), "d/f", ""},
+           {"a whiteout further up", file_member(".wh.d", ""), "d/deep/f", ""},
+           {"a directory that was hidden", file_member(".wh.d", "") + directory_member("d"), "d/f", ""},
+           {"an opaque directory", opaque, "d/f", ""},
+           {"an opaque directory further up", opaque, "d/deep/f", ""},
+           {"one further up that has the folder", opaque + directory_member("d/deep"), "d/deep/f", ""},
+           {"an opaque root", file_member(".wh..wh..opq", ""), "d/f", ""}}) {
+    CAPTURE(what);
+    TestFolder above(filesystem("ext4"));
+    Dir made = Dir::open(above.path());
+    std::string tar = members + link_member("x", target) + tar_end(), said = "done";
+    TextSource source(tar);
+    TarReader reader(source);
+    LayerUnpacker unpacker(made, &parent);
+    try {
+      unpacker.apply_layer(reader);
+      unpacker.finish();
+    } catch (const Error& e) {
+      said = e.what();
+    }
+    if (content.empty()) {
+      CHECK_MESSAGE((has(said, "which is not there") || has(said, "leads to no directory")), said);
+      CHECK_FALSE(made.exists("x"));
+      CHECK((!made.exists("other") || made.sub("other").list().empty()));
+      continue;
+    }
+    CHECK(said == "done");
+    CHECK(made.read("x") == content);
+    std::string real = content == "hidden" ? target : content + "/f";
+    CHECK(made.walk(real.substr(0, real.rfind('/'))).stat("f").st_ino == made.stat("x").st_ino);
+  }
+}
