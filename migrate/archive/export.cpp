@@ -1,6 +1,7 @@
 #include "migrate/archive/export.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <map>
@@ -139,7 +140,7 @@ class Exporter {
     with_context(name, [&] {
       write_tar(layer, tars_.insert(layer.diff_id).second);
       std::string folder = "drover/layers/" + layer.chain_id;
-      archive_.add(folder + "/tar-split.json.gz", tar_split_text(layer));
+      write_tar_split(layer, folder + "/tar-split.json.gz");
       write_amendments(layer, folder);
     });
     progress_.step(name, ++done_, total_);
@@ -151,12 +152,19 @@ class Exporter {
     return std::move(*gz);
   }
 
-  std::string tar_split_text(const ArchivedLayer& layer) {
+  /// It is compressed as it is, with whatever stands behind its end.
+  void write_tar_split(const ArchivedLayer& layer, const std::string& name) {
     Fd gz = recipe_of(layer);
+    struct stat st;
+    if (::fstat(gz.get(), &st) != 0) throw_errno("cannot read " + name);
     FdSource source(gz.get(), "tar-split.json.gz");
-    std::string text, block(64 << 10, '\0');
-    while (std::size_t n = source.read(block.data(), block.size())) text.append(block, 0, n);
-    return text;
+    archive_.begin(name, static_cast<std::uint64_t>(st.st_size));
+    std::string block(64 << 10, '\0');
+    while (std::size_t n = source.read(block.data(), block.size())) {
+      check_interrupted();
+      archive_.write({block.data(), n});
+    }
+    archive_.end();
   }
 
   /// `is_new`: no other layer has written this tar. It is put together of each layer's own files all the

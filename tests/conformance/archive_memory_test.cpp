@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <ctime>
+#include <filesystem>
 
 #include "drivers/sys/error.hpp"
 #include "migrate/archive/layer_amendments.hpp"
@@ -10,6 +11,7 @@
 #include "tests/conformance/confined.hpp"
 #include "tests/conformance/saved_image.hpp"
 
+namespace fs = std::filesystem;
 using namespace drover;
 using namespace drover::test;
 
@@ -163,4 +165,28 @@ TEST_CASE("very many small attributes of directories are too many bytes to remem
   });
   CHECK_MESSAGE(has(done.text, "or so large attributes"), done.text);
   CHECK(done.peak_bytes < (400L << 20));
+}
+
+TEST_CASE("a layer's tar-split passes through export, however large it is") {
+  constexpr std::size_t kMore = 300 << 20;
+  ArchiveHost host(filesystem("ext4"), DriverKind::overlay2);
+  host.make_sample();
+  fs::path record =
+      fs::directory_iterator(host.path("image/overlay2/layerdb/sha256"))->path() / "tar-split.json.gz";
+  {
+    // gzip's comment, behind its header's ten bytes, has no limit: RFC 1952.
+    std::string gz = bytes_of(record.string());
+    REQUIRE(gz[3] == 0);
+    gz[3] = 0x10;
+    gz.insert(10, std::string(kMore, 'x') + '\0');
+    write_file(record.string(), gz);
+  }
+  Confined done = drover_confined({"export", "-o", host.beside("archive"), "--compress", "none",
+                                   "--data-root", host.root(), "--config", host.beside("daemon.json")});
+  CHECK_MESSAGE(done.text.starts_with("0\n"), done.text);
+  CHECK(done.peak_bytes < (250L << 20));
+  CHECK(fs::file_size(host.beside("archive")) > kMore);
+  ArchiveHost other(filesystem("ext4"), DriverKind::overlay2);
+  check_done(other.run({"import", "-i", host.beside("archive")}));
+  CHECK(fs::file_size(other.path(fs::relative(record, host.root()).string())) == fs::file_size(record));
 }
