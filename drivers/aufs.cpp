@@ -33,7 +33,7 @@ constexpr std::size_t kLongestLayersFile = kMostParents * 70;
 
 class Aufs : public Driver {
  public:
-  Aufs(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+  Aufs(const HomeFolder& home, RootOwner owner) : home_(home), owner_(owner) {}
 
   DriverKind kind() const noexcept override { return DriverKind::aufs; }
   LayerForm form() const noexcept override { return LayerForm::delta; }
@@ -42,15 +42,15 @@ class Aufs : public Driver {
   std::vector<std::string_view> furniture() const override {
     return {"mnt", "mnt/*", "diff", "diff/#", "layers", "layers/#"};
   }
-  std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/layers"); }
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_.try_sub("layers")); }
   bool contains(const LayerId& id) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
-    return find_symlink_in(home_, {"layers/" + id, "diff/" + id});
+    return home_.find_symlink({"layers/" + id, "diff/" + id});
   }
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId& id) const override {
     require_layer_id(id);
-    return {Dir::open(home_ + "/diff").sub(id), nullptr};
+    return {folder_in(home_.sub("diff"), id), nullptr};
   }
   bool layers_can_be_renamed() const noexcept override { return true; }
   std::optional<LayerPlace> place_in_home(const LayerId&) const override;
@@ -60,16 +60,16 @@ class Aufs : public Driver {
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
   void seal(const LayerId&) override {}
   void remove(const LayerId&) override;
-  void remove_home() override { folder_above(home_).remove_tree(name_of(home_)); }
+  void remove_home() override { home_.remove(); }
 
  private:
   std::vector<LayerId> parents_of(const LayerId&) const;
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
 };
 
 bool Aufs::contains(const LayerId& id) const {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (!home || !is_layer_id(id) || !home->try_walk("diff/" + id)) return false;
   auto layers = home->try_sub("layers");
   auto record = layers ? layers->try_stat(id) : std::nullopt;
@@ -78,7 +78,7 @@ bool Aufs::contains(const LayerId& id) const {
 
 std::vector<LayerId> Aufs::parents_of(const LayerId& id) const {
   require_layer_id(id);
-  Dir layers = Dir::open(home_ + "/layers");
+  Dir layers = home_.sub("layers");
   std::string text = layers.read(id, kLongestLayersFile);
   std::vector<LayerId> parents;
   for (std::size_t at = 0; at < text.size();) {
@@ -100,15 +100,15 @@ std::vector<LayerId> Aufs::stack(const LayerId& id) const {
     // The engine mounts by this list alone; layers made by drover from such a stack would differ from it.
     std::vector<LayerId> below = parents_of(stack.front());
     if (!std::equal(below.begin(), below.end(), stack.begin() + 1, stack.end()))
-      throw Error("`" + home_ + "/layers/" + id + "` is damaged: it does not agree with that of layer " +
-                  stack.front());
+      throw Error("`" + home_.path_of("layers/" + id) +
+                  "` is damaged: it does not agree with that of layer " + stack.front());
   }
   stack.insert(stack.begin(), id);
   return stack;
 }
 
 std::optional<LayerPlace> Aufs::place_in_home(const LayerId& id) const {
-  auto layers = Dir::try_open(home_ + "/layers"), diff = Dir::try_open(home_ + "/diff");
+  auto layers = home_.try_sub("layers"), diff = home_.try_sub("diff");
   if (!is_layer_id(id) || !layers || !layers->exists(id) || !diff) return std::nullopt;
   return LayerPlace{std::move(*diff), id};
 }
@@ -126,7 +126,7 @@ std::vector<std::string> Aufs::remarks(const LayerId& id) const {
 }
 
 void Aufs::make_home() {
-  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+  Dir home = home_.ensure(0710, 0, owner_.gid);
   for (const char* name : {"mnt", "diff", "layers"}) ensure_folder(home, name, 0710, 0, owner_.gid);
 }
 
@@ -135,15 +135,15 @@ OpenLayer Aufs::create(const LayerId& id, const std::optional<LayerId>& parent, 
   std::string lines;
   if (parent)
     for (const LayerId& below : stack(*parent)) lines += below + "\n";
-  Dir home = Dir::open(home_);
+  Dir home = home_.open();
   // First of all, so that layers() lists what remove() has to remove whenever this is cut short.
-  home.sub("layers").write_new(id, lines, 0644);
-  make_folder(home.sub("mnt"), id, 0755, owner_.uid, owner_.gid);
-  return {make_folder(home.sub("diff"), id, 0755, owner_.uid, owner_.gid), nullptr};
+  folder_in(home, "layers").write_new(id, lines, 0644);
+  make_folder(folder_in(home, "mnt"), id, 0755, owner_.uid, owner_.gid);
+  return {make_folder(folder_in(home, "diff"), id, 0755, owner_.uid, owner_.gid), nullptr};
 }
 
 void Aufs::remove(const LayerId& id) {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (!home || !is_layer_id(id)) return;
   for (const char* name : {"diff", "mnt", "layers"})
     if (auto folder = home->try_sub(name)) folder->remove_tree(id);

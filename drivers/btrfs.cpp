@@ -18,7 +18,7 @@ namespace {
 
 class Btrfs : public Driver {
  public:
-  Btrfs(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+  Btrfs(const HomeFolder& home, RootOwner owner) : home_(home), owner_(owner) {}
 
   DriverKind kind() const noexcept override { return DriverKind::btrfs; }
   LayerForm form() const noexcept override { return LayerForm::tree; }
@@ -28,27 +28,27 @@ class Btrfs : public Driver {
   std::vector<std::string_view> furniture() const override {
     return {"subvolumes", "subvolumes/#", "quotas", "quotas/*"};
   }
-  std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/subvolumes"); }
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_.try_sub("subvolumes")); }
   bool contains(const LayerId& id) const override {
-    auto home = Dir::try_open(home_);
+    auto home = home_.try_open();
     return home && is_layer_id(id) && home->try_walk("subvolumes/" + id);
   }
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
-    return find_symlink_in(home_, {"subvolumes/" + id});
+    return home_.find_symlink({"subvolumes/" + id});
   }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId& id) const override {
     require_layer_id(id);
-    return {Dir::open(home_ + "/subvolumes").sub(id), nullptr};
+    return {folder_in(home_.sub("subvolumes"), id), nullptr};
   }
 
   void make_home() override {
-    Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+    Dir home = home_.ensure(0710, 0, owner_.gid);
     ensure_folder(home, "subvolumes", 0710, 0, owner_.gid);
   }
   OpenLayer create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) override {
     require_layer_id(id);
-    Dir subvolumes = Dir::open(home_ + "/subvolumes");
+    Dir subvolumes = home_.sub("subvolumes");
     if (parent) {
       create_snapshot(open(*parent).root, subvolumes, id);
       return {subvolumes.sub(id), nullptr};
@@ -61,17 +61,19 @@ class Btrfs : public Driver {
   void seal(const LayerId&) override {}
   void remove(const LayerId& id) override {
     require_layer_id(id);
-    auto subvolumes = Dir::try_open(home_ + "/subvolumes");
-    if (subvolumes) subvolumes->remove_tree(id);  // in one call, unless it holds subvolumes of its own
-    if (auto quotas = Dir::try_open(home_ + "/quotas")) quotas->remove_tree(id);
+    auto home = home_.try_open();
+    if (!home) return;
+    // A subvolume goes in one call, unless it holds others.
+    for (const char* name : {"subvolumes", "quotas"})
+      if (auto folder = home->try_sub(name)) folder->remove_tree(id);
   }
   void remove_home() override {
     for (const LayerId& id : layers()) remove(id);
-    folder_above(home_).remove_tree(name_of(home_));
+    home_.remove();
   }
 
  private:
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
 };
 

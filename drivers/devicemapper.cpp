@@ -40,8 +40,8 @@ std::string describe_device(const LayerId& id) { return "the thin device of laye
 
 class Devicemapper : public Driver {
  public:
-  Devicemapper(std::string home, const HomeSettings& settings)
-      : home_(std::move(home)),
+  Devicemapper(const HomeFolder& home, const HomeSettings& settings)
+      : home_(home),
         owner_(settings.owner),
         options_(devicemapper_options_of(home_, settings.storage_opts)),
         reader_(home_, options_, settings.offline) {}
@@ -84,19 +84,18 @@ class Devicemapper : public Driver {
             "setup-config.json"};
   }
   std::vector<LayerId> layers() const override {
-    auto records = Dir::try_open(home_ + "/" + kRecords);
+    auto records = home_.try_sub(kRecords);
     return records ? recorded_layers(*records) : std::vector<LayerId>{};
   }
   bool contains(const LayerId& id) const override {
-    auto home = Dir::try_open(home_);
-    auto records = home ? home->try_sub(kRecords) : std::nullopt;
+    auto records = home_.try_sub(kRecords);
     if (!records || !is_layer_id(id)) return false;
     if (auto there = records->try_stat(id); there && S_ISLNK(there->st_mode)) return false;
     auto record = read_device_record(*records, id);
     return record && !record->deleted;
   }
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
-    return find_symlink_in(home_, {kRecords + ("/" + id)});
+    return home_.find_symlink({kRecords + ("/" + id)});
   }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId&) const override;
@@ -114,7 +113,7 @@ class Devicemapper : public Driver {
       std::lock_guard lock(mutex_);
       unsealed_.erase(id);  // its mount would keep the device
     }
-    if (Dir::try_open(home_ + "/" + kRecords)) set().remove(id);
+    if (home_.try_sub(kRecords)) set().remove(id);
   }
   void remove_home() override;
   std::string outside() const override {
@@ -129,7 +128,7 @@ class Devicemapper : public Driver {
  private:
   DeviceRecord record_of(const LayerId& id) const {
     require_layer_id(id);
-    auto record = read_device_record(Dir::open(home_ + "/" + kRecords), id);
+    auto record = read_device_record(home_.sub(kRecords), id);
     if (!record || record->deleted) throw Error("layer " + id + " has no thin device");
     return *record;
   }
@@ -140,7 +139,7 @@ class Devicemapper : public Driver {
   std::unique_ptr<ThinVolume> mount_for_writing(const DeviceRecord&, const LayerId&);
   OpenLayer tree_of(std::shared_ptr<ThinVolume>, const LayerId&) const;
 
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
   DevicemapperOptions options_;
   mutable ThinReader reader_;
@@ -160,8 +159,7 @@ OpenLayer Devicemapper::tree_of(std::shared_ptr<ThinVolume> volume, const LayerI
 OpenLayer Devicemapper::open(const LayerId& id) const {
   DeviceRecord record = record_of(id);
   // A running engine writes to it, and what is read beside it is neither its old state nor its new one.
-  if (std::string device = engine_device_name(Dir::open(home_), id);
-      open_device_mapper() && dm_number(device))
+  if (std::string device = engine_device_name(home_.open(), id); open_device_mapper() && dm_number(device))
     throw Error(
         ExitCode::in_use, "the engine has " + describe_device(id) + " in use (`/dev/mapper/" + device + "`)",
         "stop its container, and the engine; if a killed engine has left the device: dmsetup remove " +
@@ -182,7 +180,7 @@ OpenLayer Devicemapper::open(const LayerId& id) const {
 }
 
 void Devicemapper::make_home() {
-  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0700, owner_.uid, owner_.gid);
+  Dir home = home_.ensure(0700, owner_.uid, owner_.gid);
   ensure_folder(home, kRecords, 0700, 0, 0);
   if (options_.on_loop_files()) {
     Dir files = ensure_folder(home, kLoopFiles, 0700, owner_.uid, owner_.gid);
@@ -203,7 +201,7 @@ void Devicemapper::make_home() {
 
 /// The pool's files can be opened by one pool at a time.
 void Devicemapper::require_engine_gone() const {
-  if (std::string name = engine_pool_name(Dir::open(home_)); open_device_mapper() && dm_number(name))
+  if (std::string name = engine_pool_name(home_.open()); open_device_mapper() && dm_number(name))
     throw Error(ExitCode::in_use, "the engine's pool `/dev/mapper/" + name + "` is still active",
                 "a killed engine has left it: unmount its containers and run `dmsetup remove " + name + "`");
 }
@@ -212,7 +210,7 @@ ThinPool Devicemapper::activate_pool() const {
   remove_stale_dm_devices();
   if (!options_.pool.empty()) return ThinPool::use(options_.pool);
   require_engine_gone();
-  bool is_new = !Dir::open(home_ + "/" + kRecords).exists(kBaseDevice);
+  bool is_new = !home_.sub(kRecords).exists(kBaseDevice);
   auto part = [&](const std::string& device, const char* name) {
     ThinPool::Place place = open_pool_part(home_, device, name, O_RDWR);
     // A mistyped name costs whatever is there.
@@ -228,7 +226,7 @@ ThinPool Devicemapper::activate_pool() const {
 
 ThinDeviceSet& Devicemapper::set() {
   std::lock_guard lock(mutex_);
-  if (!set_) set_ = std::make_unique<ThinDeviceSet>(Dir::open(home_).sub(kRecords), activate_pool());
+  if (!set_) set_ = std::make_unique<ThinDeviceSet>(home_.sub(kRecords), activate_pool());
   return *set_;
 }
 
@@ -288,7 +286,7 @@ std::optional<std::string> Devicemapper::limit_size(const LayerId& id, std::uint
            human_size(record.size_bytes);
   if (bytes == record.size_bytes) return std::nullopt;
   record.size_bytes = bytes;
-  write_device_record(Dir::open(home_ + "/" + kRecords), id, record);
+  write_device_record(home_.sub(kRecords), id, record);
   auto volume = mount_for_writing(record, id);
   grow_filesystem(volume->root, set().filesystem(), bytes);
   volume->root.sync_fs();
@@ -297,20 +295,20 @@ std::optional<std::string> Devicemapper::limit_size(const LayerId& id, std::uint
 }
 
 void Devicemapper::remove_home() {
-  auto home = Dir::try_open(home_);
-  if (!home) return;
+  auto home = home_.try_open();
+  if (!home) return home_.remove();
   // A pool in files goes with the files; from one of LVM's only the devices that are ours go.
   if (!options_.on_loop_files() && home->try_sub(kRecords)) remove_from_outside_pool();
   close();
   remove_stale_dm_devices();
   require_engine_gone();
-  folder_above(home_).remove_tree(name_of(home_));
+  home_.remove();
 }
 
 /// Where a pool is gone, or takes no changes any more, or is another by now, that is said: it is no reason to
 /// keep the home for ever.
 void Devicemapper::remove_from_outside_pool() {
-  Dir records = Dir::open(home_ + "/" + kRecords);
+  Dir records = home_.sub(kRecords);
   std::string ids = recorded_device_ids(records);
   // The first device may have been made, and killed before its record.
   if (ids.empty() && !read_transaction(records)) return;
@@ -346,7 +344,7 @@ void Devicemapper::close() {
 }
 
 std::optional<Space> Devicemapper::space() const {
-  return devicemapper_space(folder_above(home_).path(), options_);
+  return devicemapper_space(home_.above().path(), options_);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "drivers/sys/dir.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/size_text.hpp"
 
@@ -80,10 +79,10 @@ DevicemapperOptions parse_devicemapper_options(const std::vector<std::string>& s
   return options;
 }
 
-DevicemapperOptions devicemapper_options_of(const std::string& home,
+DevicemapperOptions devicemapper_options_of(const HomeFolder& home,
                                             const std::vector<std::string>& storage_opts) {
   DevicemapperOptions options = parse_devicemapper_options(storage_opts);
-  auto dir = Dir::try_open(home);
+  auto dir = home.try_open();
   if (options.pool.empty() && dir && dir->exists(kSetupFile)) options.pool = kEnginesPool;
   return options;
 }

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "drivers/home_folder.hpp"
+
 namespace drover {
 
 /// The engine's storage-opts that concern devicemapper (moby daemon/graphdriver/devmapper, NewDeviceSet),
@@ -29,7 +31,7 @@ struct DevicemapperOptions {
 DevicemapperOptions parse_devicemapper_options(const std::vector<std::string>& storage_opts);
 /// The same for a home that may be there already: one whose pool the engine has made with LVM says so by
 /// itself.
-DevicemapperOptions devicemapper_options_of(const std::string& home,
+DevicemapperOptions devicemapper_options_of(const HomeFolder& home,
                                             const std::vector<std::string>& storage_opts);
 
 }  // namespace drover

@@ -83,9 +83,9 @@ Lines lines_of(const Dir& home, const DevicemapperOptions& options) {
 
 }  // namespace
 
-Lines devicemapper_status(const std::string& home_path, const DevicemapperOptions& options) {
+Lines devicemapper_status(const HomeFolder& folder, const DevicemapperOptions& options) {
   try {
-    auto home = Dir::try_open(home_path);
+    auto home = folder.try_open();
     return home ? lines_of(*home, options) : Lines{};
   } catch (const Error& e) {
     // An engine may be writing to the metadata just now.

@@ -198,7 +198,8 @@ struct DriverEntry {
   /// behind.
   /// `storage_opts` are the engine's.
   Probe (*try_on)(const std::string& data_root, const std::vector<std::string>& storage_opts);
-  /// Opens a home at this path; null for a driver that drover cannot read and write yet.
+  /// Opens a home at this path, which is not followed where its last name is a symlink; null for a driver
+  /// that drover cannot read and write yet.
   std::unique_ptr<Driver> (*open)(const std::string& home, const HomeSettings&);
 
   Probe probe(const std::string& data_root, const std::vector<std::string>& storage_opts = {}) const {

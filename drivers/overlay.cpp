@@ -25,7 +25,7 @@ constexpr std::size_t kLongestId = 80;
 
 class Overlay : public Driver {
  public:
-  Overlay(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+  Overlay(const HomeFolder& home, RootOwner owner) : home_(home), owner_(owner) {}
 
   DriverKind kind() const noexcept override { return DriverKind::overlay; }
   LayerForm form() const noexcept override { return LayerForm::tree; }
@@ -38,33 +38,33 @@ class Overlay : public Driver {
   std::vector<std::string_view> furniture() const override {
     return {"#", "check-overlayfs-support*", "fsutils-dummy*"};
   }
-  std::vector<LayerId> layers() const override { return layer_ids_in(home_); }
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_.try_open()); }
   bool contains(const LayerId&) const override;
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
-    return find_symlink_in(home_, {id + "/root", id + "/upper"});
+    return home_.find_symlink({id + "/root", id + "/upper"});
   }
   std::vector<LayerId> stack(const LayerId&) const override;
   OpenLayer open(const LayerId&) const override;
-  void make_home() override { ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid); }
+  void make_home() override { home_.ensure(0710, 0, owner_.gid); }
   OpenLayer create(const LayerId&, const std::optional<LayerId>& parent, const CreateOptions&) override;
   void seal(const LayerId&) override {}
   void remove(const LayerId&) override;
-  void remove_home() override { folder_above(home_).remove_tree(name_of(home_)); }
+  void remove_home() override { home_.remove(); }
 
  private:
   Dir layer_dir(const LayerId& id) const {
     require_layer_id(id);
-    return Dir::open(home_).sub(id);
+    return home_.sub(id);
   }
   LayerId lower_of(const LayerId&) const;
   OpenLayer create_root(const Dir& layer, const std::optional<LayerId>& parent, TransferCount*);
   OpenLayer create_upper(const Dir& layer, const LayerId& parent);
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
 };
 
 bool Overlay::contains(const LayerId& id) const {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
   if (!layer) return false;
   auto root = layer->try_stat("root");
@@ -89,13 +89,13 @@ std::vector<LayerId> Overlay::stack(const LayerId& id) const {
 OpenLayer Overlay::open(const LayerId& id) const {
   Dir layer = layer_dir(id);
   if (auto root = layer.try_sub("root")) return {std::move(*root), nullptr};
-  return {layer.sub("upper"), nullptr};
+  return {folder_in(layer, "upper"), nullptr};
 }
 
 OpenLayer Overlay::create(const LayerId& id, const std::optional<LayerId>& parent,
                           const CreateOptions& options) {
   require_layer_id(id);
-  Dir layer = make_folder(Dir::open(home_), id, 0710, 0, owner_.gid);
+  Dir layer = make_folder(home_.open(), id, 0710, 0, owner_.gid);
   bool tree = !parent || (options.share_inodes && form_of(*parent) == LayerForm::tree);
   return tree ? create_root(layer, parent, options.count) : create_upper(layer, *parent);
 }
@@ -117,7 +117,7 @@ OpenLayer Overlay::create_upper(const Dir& layer, const LayerId& parent) {
 }
 
 void Overlay::remove(const LayerId& id) {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (home && is_layer_id(id)) home->remove_tree(id);
 }
 

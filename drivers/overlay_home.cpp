@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "drivers/home_folder.hpp"
 #include "drivers/homes.hpp"
 #include "drivers/remarks.hpp"
 #include "drivers/sys/error.hpp"
@@ -39,25 +38,22 @@ std::string random_link() {
 
 }  // namespace
 
-OverlayHome::OverlayHome(DriverKind kind, std::string home, RootOwner owner)
-    : kind_(kind), home_(std::move(home)), owner_(owner) {}
-
-std::vector<LayerId> OverlayHome::layers() const { return layer_ids_in(home_); }
+std::vector<LayerId> OverlayHome::layers() const { return layer_ids_in(home_.try_open()); }
 
 bool OverlayHome::contains(const LayerId& id) const {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (!home || !is_layer_id(id) || !home->try_walk(id + "/diff")) return false;
   auto links = home->try_stat("l");
   return !links || !S_ISLNK(links->st_mode);
 }
 
 std::optional<Symlink> OverlayHome::symlink_to(const LayerId& id) const {
-  return find_symlink_in(home_, {id + "/diff", "l"});
+  return home_.find_symlink({id + "/diff", "l"});
 }
 
 Dir OverlayHome::layer_dir(const LayerId& id) const {
   require_layer_id(id);
-  return Dir::open(home_).sub(id);
+  return home_.sub(id);
 }
 
 std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
@@ -65,7 +61,7 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
   Dir layer = layer_dir(id);
   auto lower = layer.try_read("lower", kLongestLower);
   if (!lower) return stack;
-  Dir links = Dir::open(home_).sub("l");
+  Dir links = home_.sub("l");
   for (std::size_t at = 0; at < lower->size();) {
     std::size_t cut = std::min(lower->find(':', at), lower->size());
     std::string item = lower->substr(at, cut - at);
@@ -89,10 +85,10 @@ std::vector<LayerId> OverlayHome::stack(const LayerId& id) const {
   return stack;
 }
 
-OpenLayer OverlayHome::open(const LayerId& id) const { return {layer_dir(id).sub("diff"), nullptr}; }
+OpenLayer OverlayHome::open(const LayerId& id) const { return {folder_in(layer_dir(id), "diff"), nullptr}; }
 
 std::optional<LayerPlace> OverlayHome::place_in_home(const LayerId& id) const {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   auto layer = home && is_layer_id(id) ? home->try_sub(id) : std::nullopt;
   if (!layer) return std::nullopt;
   return LayerPlace{std::move(*layer), "diff"};
@@ -104,7 +100,7 @@ std::vector<std::string> OverlayHome::remarks(const LayerId& id) const {
 }
 
 void OverlayHome::make_home() {
-  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+  Dir home = home_.ensure(0710, 0, owner_.gid);
   ensure_folder(home, "l", 0700, 0, 0);
 }
 
@@ -119,14 +115,14 @@ std::string OverlayHome::lower_of(const LayerId& parent) const {
 
 OpenLayer OverlayHome::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
   require_layer_id(id);
-  Dir home = Dir::open(home_);
+  Dir home = home_.open();
   // fuse-overlayfs runs as the mapped root, so its folders belong to it.
   bool fuse = kind_ == DriverKind::fuse_overlayfs;
   Dir layer = make_folder(home, id, 0710, fuse ? owner_.uid : 0, owner_.gid);
   // The link's name is on disk before the link is, so that remove() finds it whenever this is cut short.
   std::string link = random_link();
   layer.write_new("link", link, 0644);
-  home.sub("l").make_symlink(link, "../" + id + "/diff");
+  folder_in(home, "l").make_symlink(link, "../" + id + "/diff");
   if (parent) {
     make_folder(layer, "work", fuse ? 0710 : 0700, owner_.uid, owner_.gid);
     layer.write_new("lower", lower_of(*parent), 0644);
@@ -139,7 +135,7 @@ OpenLayer OverlayHome::create(const LayerId& id, const std::optional<LayerId>& p
 void OverlayHome::seal(const LayerId&) {}
 
 void OverlayHome::remove(const LayerId& id) {
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (!home || !is_layer_id(id)) return;
   if (auto layer = home->try_sub(id)) {
     auto link = layer->try_read("link", kLinkLength);
@@ -149,7 +145,7 @@ void OverlayHome::remove(const LayerId& id) {
   home->remove_tree(id);
 }
 
-void OverlayHome::remove_home() { folder_above(home_).remove_tree(name_of(home_)); }
+void OverlayHome::remove_home() { home_.remove(); }
 
 std::unique_ptr<Driver> open_overlay2(const std::string& home, const HomeSettings& settings) {
   return std::make_unique<OverlayHome>(DriverKind::overlay2, home, settings.owner);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
 
 namespace drover {
 
@@ -16,7 +17,8 @@ namespace drover {
 ///     then on
 class OverlayHome : public Driver {
  public:
-  OverlayHome(DriverKind kind, std::string home, RootOwner owner);
+  OverlayHome(DriverKind kind, const HomeFolder& home, RootOwner owner)
+      : kind_(kind), home_(home), owner_(owner) {}
 
   DriverKind kind() const noexcept override { return kind_; }
   LayerForm form() const noexcept override { return LayerForm::delta; }
@@ -48,7 +50,7 @@ class OverlayHome : public Driver {
   std::string lower_of(const LayerId& parent) const;
 
   DriverKind kind_;
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
 };
 

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 
-#include "drivers/home_folder.hpp"
 #include "drivers/sys/disk.hpp"
 #include "drivers/sys/error.hpp"
 #include "drivers/sys/log.hpp"
@@ -20,9 +19,11 @@ namespace {
 // More lines than that make device-mapper slow to set up; the copy is then as good.
 constexpr std::size_t kLargestTable = 100'000;
 
+constexpr const char* kPoolFiles = "devicemapper";
+
 /// Where scratch files go: beside the home, where blocks can perhaps be shared with the pool's data.
-std::string scratch_place(const std::string& home) {
-  std::string beside = folder_above(home).path();
+std::string scratch_place(const HomeFolder& home) {
+  std::string beside = home.above().path();
   Fd trial(disk::open(beside.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   return trial ? beside : "/var/tmp";
 }
@@ -75,19 +76,19 @@ std::string engine_device_name(const Dir& home, const LayerId& id) {
 
 std::string engine_pool_name(const Dir& home) { return engine_device_name(home, "pool"); }
 
-ThinPool::Place open_pool_part(const std::string& home, const std::string& device, const char* name,
+ThinPool::Place open_pool_part(const HomeFolder& home, const std::string& device, const char* name,
                                int flags) {
   if (device.empty()) {
-    Dir above = Dir::open(home);
-    if (auto there = above.try_sub("devicemapper"); !there || !there->exists(name))
+    auto files = home.try_sub(kPoolFiles);
+    if (auto link = files ? std::nullopt : home.find_symlink({kPoolFiles})) throw link->refusal();
+    if (!files || !files->exists(name))
       throw Error(ExitCode::not_usable,
-                  "the layers of `" + home +
-                      "` are in a thin pool that no storage-opt names, and its folder `" +
-                      "devicemapper` has no pool's `" + name + "`",
+                  "the layers of `" + home.path_of("") +
+                      "` are in a thin pool that no storage-opt names, and its folder `" + kPoolFiles +
+                      "` has no pool's `" + name + "`",
                   "name the pool as the engine that made it did, in daemon.json: \"storage-opts\": "
                   "[\"dm.thinpooldev=/dev/mapper/NAME\"] (dmsetup ls --target thin-pool)");
-    Dir files = above.sub("devicemapper");
-    return {files.open_regular(name, flags), files.path_of(name)};
+    return {files->open_regular(name, flags), files->path_of(name)};
   }
   Fd file(::open(device.c_str(), flags | O_CLOEXEC));
   if (!file) throw_errno("cannot open `" + device + "`");
@@ -146,7 +147,7 @@ void ThinReader::choose() {
   bool has_dm = open_device_mapper().has_value();
   if (has_dm) {
     remove_stale_dm_devices();
-    std::string name = options_.pool.empty() ? engine_pool_name(Dir::open(home_)) : options_.pool;
+    std::string name = options_.pool.empty() ? engine_pool_name(home_.open()) : options_.pool;
     if (dm_number(name)) {
       // Its metadata on the disk is behind what the kernel knows.
       if (copies_only_)

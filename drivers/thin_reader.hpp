@@ -7,6 +7,7 @@
 
 #include "drivers/devicemapper_options.hpp"
 #include "drivers/devicemapper_records.hpp"
+#include "drivers/home_folder.hpp"
 #include "drivers/sys/dir.hpp"
 #include "drivers/sys/dm_ioctl.hpp"
 #include "drivers/sys/loop_device.hpp"
@@ -35,7 +36,7 @@ std::string engine_pool_name(const Dir& home);
 std::string engine_device_name(const Dir& home, const LayerId&);
 
 /// Opens a part of a home's pool: the device that the options name, else the home's own file called `name`.
-ThinPool::Place open_pool_part(const std::string& home, const std::string& device, const char* name,
+ThinPool::Place open_pool_part(const HomeFolder& home, const std::string& device, const char* name,
                                int flags);
 
 /// Reads thin devices without a write to them or to their pool. There are three ways, the first that works is
@@ -51,8 +52,8 @@ ThinPool::Place open_pool_part(const std::string& home, const std::string& devic
 class ThinReader {
  public:
   /// `copies_only`: in the third way, though there may be others.
-  ThinReader(std::string home, DevicemapperOptions options, bool copies_only)
-      : home_(std::move(home)), options_(std::move(options)), copies_only_(copies_only) {}
+  ThinReader(const HomeFolder& home, DevicemapperOptions options, bool copies_only)
+      : home_(home), options_(std::move(options)), copies_only_(copies_only) {}
 
   /// `pool`: an active pool, where the caller has one already. `what` names the layer in messages.
   std::unique_ptr<ThinVolume> open(const DeviceRecord&, const ThinPool* pool, const std::string& what);
@@ -75,7 +76,7 @@ class ThinReader {
   void on_copy(ThinVolume&, std::vector<ThinExtent>, const DeviceRecord&, const std::string& what) const;
   bool mount_or_replay(ThinVolume&, const DeviceRecord&, const std::string& what) const;
 
-  std::string home_;
+  HomeFolder home_;
   DevicemapperOptions options_;
   bool copies_only_;
   std::mutex mutex_;

@@ -17,7 +17,7 @@ namespace {
 
 class Vfs : public Driver {
  public:
-  Vfs(std::string home, RootOwner owner) : home_(std::move(home)), owner_(owner) {}
+  Vfs(const HomeFolder& home, RootOwner owner) : home_(home), owner_(owner) {}
 
   DriverKind kind() const noexcept override { return DriverKind::vfs; }
   LayerForm form() const noexcept override { return LayerForm::tree; }
@@ -26,28 +26,28 @@ class Vfs : public Driver {
   std::vector<std::string_view> furniture() const override {
     return {"dir", "dir/#", "backingFsBlockDev", "fsutils-dummy*"};
   }
-  std::vector<LayerId> layers() const override { return layer_ids_in(home_ + "/dir"); }
+  std::vector<LayerId> layers() const override { return layer_ids_in(home_.try_sub("dir")); }
   bool contains(const LayerId& id) const override {
-    auto home = Dir::try_open(home_);
+    auto home = home_.try_open();
     return home && is_layer_id(id) && home->try_walk("dir/" + id);
   }
   std::optional<Symlink> symlink_to(const LayerId& id) const override {
-    return find_symlink_in(home_, {"dir/" + id});
+    return home_.find_symlink({"dir/" + id});
   }
   std::vector<LayerId> stack(const LayerId& id) const override { return {id}; }
   OpenLayer open(const LayerId& id) const override {
     require_layer_id(id);
-    return {Dir::open(home_ + "/dir").sub(id), nullptr};
+    return {folder_in(home_.sub("dir"), id), nullptr};
   }
 
   void make_home() override {
-    Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, owner_.gid);
+    Dir home = home_.ensure(0710, 0, owner_.gid);
     ensure_folder(home, "dir", 0710, 0, owner_.gid);
   }
   OpenLayer create(const LayerId& id, const std::optional<LayerId>& parent,
                    const CreateOptions& options) override {
     require_layer_id(id);
-    Dir layer = make_folder(Dir::open(home_ + "/dir"), id, 0755, owner_.uid, owner_.gid);
+    Dir layer = make_folder(home_.sub("dir"), id, 0755, owner_.uid, owner_.gid);
     if (parent) {
       TransferCount count = clone_tree(open(*parent).root, layer, options.share_inodes);
       if (options.count) *options.count += count;
@@ -57,12 +57,12 @@ class Vfs : public Driver {
   void seal(const LayerId&) override {}
   void remove(const LayerId& id) override {
     require_layer_id(id);
-    if (auto dir = Dir::try_open(home_ + "/dir")) dir->remove_tree(id);
+    if (auto dir = home_.try_sub("dir")) dir->remove_tree(id);
   }
-  void remove_home() override { folder_above(home_).remove_tree(name_of(home_)); }
+  void remove_home() override { home_.remove(); }
 
  private:
-  std::string home_;
+  HomeFolder home_;
   RootOwner owner_;
 };
 

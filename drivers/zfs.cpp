@@ -78,7 +78,7 @@ void destroy_work(const ZfsRecord& record) {
 
 class Zfs : public Driver {
  public:
-  Zfs(std::string home, HomeSettings settings) : home_(std::move(home)), settings_(std::move(settings)) {}
+  Zfs(const HomeFolder& home, HomeSettings settings) : home_(home), settings_(std::move(settings)) {}
 
   DriverKind kind() const noexcept override { return DriverKind::zfs; }
   LayerForm form() const noexcept override { return LayerForm::tree; }
@@ -133,18 +133,18 @@ class Zfs : public Driver {
   }
   static OpenLayer mount(const ZfsFilesystem&, bool read_only);
 
-  std::string home_;
+  HomeFolder home_;
   HomeSettings settings_;
   mutable std::mutex mutex_;
   mutable std::optional<Layers> layers_;  // what zfs listed, kept up to date
 };
 
 std::string Zfs::parent() const {
-  auto found = find_zfs_parent(folder_above(home_).path(), settings_.storage_opts);
+  auto found = find_zfs_parent(home_.above().path(), settings_.storage_opts);
   if (!found)
-    throw Error("`" + folder_above(home_).path() +
-                    "` is not on zfs, and no filesystem of zfs is named for the layers",
-                "name it: --storage-opt zfs.fsname=POOL/NAME");
+    throw Error(
+        "`" + home_.above().path() + "` is not on zfs, and no filesystem of zfs is named for the layers",
+        "name it: --storage-opt zfs.fsname=POOL/NAME");
   return *found;
 }
 
@@ -209,7 +209,7 @@ std::map<LayerId, std::vector<std::string>> Zfs::own_settings() const {
 
 void Zfs::make_home() {
   std::lock_guard lock(mutex_);
-  Dir home = ensure_folder(folder_above(home_), name_of(home_), 0710, 0, settings_.owner.gid);
+  Dir home = home_.ensure(0710, 0, settings_.owner.gid);
   ensure_folder(home, "graph", 0755, settings_.owner.uid, settings_.owner.gid);
   auto record = ZfsRecord::read(home_);
   if (!record) record = ZfsRecord{parent(), "", {}};
@@ -228,7 +228,8 @@ void Zfs::make_home() {
 OpenLayer Zfs::create(const LayerId& id, const std::optional<LayerId>& parent, const CreateOptions&) {
   require_layer_id(id);
   auto record = ZfsRecord::read(home_);
-  if (!record || record->work.empty()) throw Error("`" + home_ + "` is no home that layers can be made in");
+  if (!record || record->work.empty())
+    throw Error("`" + home_.path_of("") + "` is no home that layers can be made in");
   std::string name = record->work_name() + "/" + id;
   if (parent)
     zfs_clone(require(*parent).name, name, {{"mountpoint", "legacy"}});
@@ -267,15 +268,16 @@ void Zfs::remove_home() {
   if (auto record = ZfsRecord::read(home_)) {
     if (!record->layers.empty() && !zfs_exists(record->parent))
       throw Error(
-          "the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_ + "`, is not there",
+          "the zfs filesystem `" + record->parent + "`, which holds layers of `" + home_.path_of("") +
+              "`, is not there",
           "import its pool under that name (zpool import), or give the filesystem that name again (zfs "
           "rename); if it is gone for good, remove `" +
-              home_ + "/datasets.json`");
+              home_.path_of(ZfsRecord::kFile) + "`");
     destroy_all(known());
     if (!record->work.empty()) destroy_work(*record);
   }
   layers_.reset();
-  folder_above(home_).remove_tree(name_of(home_));
+  home_.remove();
 }
 
 std::string Zfs::outside() const {
@@ -322,7 +324,7 @@ void Zfs::settle() {
   std::lock_guard lock(mutex_);
   auto record = ZfsRecord::read(home_);
   if (!record || record->work.empty()) return;
-  Dir home = Dir::open(home_);
+  Dir home = home_.open();
   Layers staged = layers_below(record->work_name());
   for (const auto& [id, filesystem] : staged) record->layers.insert_or_assign(id, filesystem.guid);
   record->write(home);
@@ -335,7 +337,7 @@ void Zfs::settle() {
 
 void Zfs::claim(const std::vector<LayerId>& ids) {
   std::lock_guard lock(mutex_);
-  auto home = Dir::try_open(home_);
+  auto home = home_.try_open();
   if (!home) return;
   auto record = ZfsRecord::read(home_);
   if (record && !record->work.empty()) return;  // it was never in use: nothing but what it has is its own
@@ -358,7 +360,7 @@ void Zfs::claim(const std::vector<LayerId>& ids) {
 
 void Zfs::release() {
   std::lock_guard lock(mutex_);
-  if (auto home = Dir::try_open(home_)) ZfsRecord::remove(*home);
+  if (auto home = home_.try_open()) ZfsRecord::remove(*home);
   layers_.reset();
 }
 

@@ -43,8 +43,8 @@ std::optional<ZfsRecord> parse(const std::string& text) {
 
 }  // namespace
 
-std::optional<ZfsRecord> ZfsRecord::read(const std::string& home) {
-  auto dir = Dir::try_open(home);
+std::optional<ZfsRecord> ZfsRecord::read(const HomeFolder& home) {
+  auto dir = home.try_open();
   auto text = dir ? dir->try_read(kFile) : std::nullopt;
   if (!text) return std::nullopt;
   auto record = parse(*text);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "drivers/driver.hpp"
+#include "drivers/home_folder.hpp"
 #include "drivers/sys/dir.hpp"
 
 namespace drover {
@@ -22,7 +23,7 @@ struct ZfsRecord {
 
   static constexpr const char* kFile = "datasets.json";
   /// Nothing if the home, or the file in it, does not exist. Throws Error if it is damaged.
-  static std::optional<ZfsRecord> read(const std::string& home);
+  static std::optional<ZfsRecord> read(const HomeFolder& home);
   void write(const Dir& home) const;
   static void remove(const Dir& home);
 };

@@ -1,5 +1,7 @@
 #include "migrate/foreign_entries.hpp"
 
+#include <dirent.h>
+
 #include <algorithm>
 
 #include "drivers/sys/error.hpp"
@@ -45,16 +47,29 @@ class ForeignSearch {
     });
   }
 
+  /// Whether it is a folder that something is known of.
+  bool holds_known(const std::string& path) const {
+    return std::any_of(known_.begin(), known_.end(),
+                       [&](std::string_view name) { return name.starts_with(path + "/"); });
+  }
+  /// An engine makes no symlink under any name that is known by itself or as a layer's.
+  static bool is_symlink(const Dir& dir, const DirEntry& entry) {
+    if (entry.type != DT_UNKNOWN) return entry.type == DT_LNK;
+    auto st = dir.try_stat(entry.name);
+    return st && S_ISLNK(st->st_mode);
+  }
+
   void look_into(const Dir& dir, const std::string& prefix) {
     if (is_known(prefix + "*")) return;
     const bool holds_layers = has_layers_ && is_known(prefix + "#");
     for (const DirEntry& entry : dir.list()) {
-      if (is_matched(prefix + entry.name) || Dir::is_unfinished(entry.name)) continue;
-      if (holds_layers && is_of_layer(entry.name)) continue;
-      auto below = is_known(prefix + entry.name) ? dir.try_sub(entry.name) : std::nullopt;
-      if (below)
-        look_into(*below, prefix + entry.name + "/");
-      else if (!is_known(prefix + entry.name))
+      const std::string path = prefix + entry.name;
+      if (is_matched(path) || Dir::is_unfinished(entry.name)) continue;
+      const bool layer = holds_layers && is_of_layer(entry.name), known = is_known(path);
+      if (layer && !is_symlink(dir, entry)) continue;
+      if (auto below = known ? dir.try_sub(entry.name) : std::nullopt)
+        look_into(*below, path + "/");
+      else if (!known || holds_known(path) || is_symlink(dir, entry))
         found_.push_back(dir.path_of(entry.name));
     }
   }

@@ -31,7 +31,8 @@ using Xattr = std::pair<std::string, std::string>;
 class Dir {
  public:
   Dir() = default;
-  /// Opens a path that the user or our own code named; symlinks are followed.
+  /// Opens a path that the user or our own code named; symlinks are followed. Not for what lies in a data
+  /// root: that is reached from a handle of it, and a driver's home by HomeFolder.
   static Dir open(const std::string& path);
   static std::optional<Dir> try_open(const std::string& path);  ///< nothing if there is none
   /// Takes over a descriptor; `path` serves messages only.

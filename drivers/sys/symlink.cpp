@@ -12,6 +12,8 @@ std::string Symlink::fix() const {
          "` leads to in its place, and try again";
 }
 
+Error Symlink::refusal() const { return Error("`" + path + "` is a symlink", fix()); }
+
 std::optional<Symlink> find_symlink(const Dir& in, std::string_view relative) {
   // One call tells that there is none; which it is, where there is one, takes several.
   const std::string path(relative);

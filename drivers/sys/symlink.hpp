@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "drivers/sys/dir.hpp"
+#include "drivers/sys/error.hpp"
 
 namespace drover {
 
@@ -12,6 +13,7 @@ namespace drover {
 struct Symlink {
   std::string path;
   std::string fix() const;  ///< what to do about it, as a hint
+  Error refusal() const;    ///< that it is one, with that hint
 };
 
 /// The first symlink on this relative path below `in`; nothing if there is none.

@@ -195,6 +195,9 @@ Plan plan_layers(const ImportSite& site, const Inventory& incoming, const Invent
   Survey survey = survey_layers(site.incoming, incoming, *source, site.threads);
   auto target =
       driver_entry(site.kind).open(site.root.path + "/" + std::string(driver_name(site.kind)), site.settings);
+  // The layers are made in the home in use, and behind no symlink of it.
+  for (const auto& [id, facts] : survey.facts)
+    if (auto link = target->symlink_to(id)) throw link->refusal();
   Plan plan = make_plan(incoming, source->form(), survey.facts,
                         facts_of_home(*target, *source, site.root.path, probe_backing(site.root.path)));
   // What is there already is not made again.

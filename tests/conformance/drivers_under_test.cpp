@@ -37,6 +37,17 @@ const std::vector<DriverUnderTest>& drivers_under_test() {
   return table;
 }
 
+std::vector<std::string> folders_of(DriverKind kind) {
+  const auto known = driver_entry(kind).open("/nowhere/home", {})->furniture();
+  std::vector<std::string> folders;
+  for (std::string_view name : known) {
+    std::string folder = std::string(name.substr(0, name.find('/')));
+    if (folder != name && std::find(folders.begin(), folders.end(), folder) == folders.end())
+      folders.push_back(folder);
+  }
+  return folders;
+}
+
 namespace {
 
 /// How each kind of filesystem is made on a loop file.

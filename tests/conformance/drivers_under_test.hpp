@@ -38,6 +38,9 @@ struct DriverUnderTest {
 };
 const std::vector<DriverUnderTest>& drivers_under_test();
 
+/// The folders in a driver's home that the engine keeps something in, layers apart.
+std::vector<std::string> folders_of(DriverKind);
+
 /// A filesystem that drivers are tried on, made once for the whole run.
 struct TestFilesystem {
   std::string name;

@@ -51,6 +51,36 @@ TEST_CASE("what an engine makes in a home is not foreign, and what somebody made
   }
 }
 
+TEST_CASE("what is no folder where a home has one is foreign, and a symlink in a layer's place") {
+  for (const Case& one : cases()) {
+    CAPTURE(one.name());
+    TestHome home(one.driver, one.filesystem);
+    home->close();
+    Dir dir = Dir::open(home.path());
+    for (const std::string& folder : folders_of(one.driver.kind)) {
+      const std::vector<std::string> foreign{dir.path_of(folder)};
+      CAPTURE(folder);
+      const bool had = dir.exists(folder);
+      if (had) dir.rename(folder, Dir::open(home.above()), "aside");
+      dir.make_symlink(folder, "../aside");
+      CHECK(foreign_in_home(dir, *home) == foreign);
+      dir.unlink(folder);
+      dir.write_new(folder, "", 0600);
+      CHECK(foreign_in_home(dir, *home) == foreign);
+      dir.unlink(folder);
+      if (had) Dir::open(home.above()).rename("aside", dir, folder);
+      CHECK(foreign_in_home(dir, *home).empty());
+    }
+    for (std::string_view name : home->furniture()) {
+      if (!name.ends_with('#')) continue;
+      Dir layers = dir.walk(name.substr(0, name.size() - 1));
+      layers.make_symlink(LayerId(64, 'b'), "../elsewhere");
+      CHECK(foreign_in_home(dir, *home) == std::vector<std::string>{layers.path_of(LayerId(64, 'b'))});
+      layers.unlink(LayerId(64, 'b'));
+    }
+  }
+}
+
 TEST_CASE("a commit does not delete what nobody has carried") {
   SampleHost host(filesystem("ext4"));
   std::string copy = add_copy(host.path("overlay2"), writable_of(host));
