@@ -79,29 +79,47 @@ class LeaveTaking {
       above_.emplace(below->second.cache_id, id);
   }
 
+  struct Claim {
+    Part part;
+    std::string name;
+  };
+
+  /// With all whose records name the same layers, which may lead from each to the next without end.
   void take(const Part& part, const std::string& name, const std::string& why) {
-    auto [left, fresh] = inventory_.left.try_emplace(part, LeftPart{name, why, {}});
-    if (!fresh) return;
+    claimants_.push_back({part, name});
+    take_claimants(why);
+  }
+
+  void take_claimants(const std::string& why) {
+    while (!claimants_.empty()) {
+      Claim claim = std::move(claimants_.front());
+      claimants_.pop_front();
+      auto [left, fresh] = inventory_.left.try_emplace(claim.part, LeftPart{claim.name, why, {}});
+      if (fresh) lose_files(claim.part, left->second);
+    }
+  }
+
+  void lose_files(const Part& part, LeftPart& left) {
     if (part.kind == Part::Kind::layer) {
       if (auto layer = inventory_.layers.find(part.id); layer != inventory_.layers.end())
-        lose(layer->second.cache_id, left->second);
+        lose(layer->second.cache_id, left);
     } else if (part.kind == Part::Kind::container) {
       if (auto mount = inventory_.mounts.find(part.id); mount != inventory_.mounts.end())
-        for (const LayerId& id : files_of(mount->second)) lose(id, left->second);
+        for (const LayerId& id : files_of(mount->second)) lose(id, left);
     }
   }
 
   void lose(const LayerId& id, LeftPart& part) {
     part.files.push_back(id);
-    const std::string why = part.why;
-    if (lost_.insert(id).second) spreading_.emplace_back(id, why);
-    take_claimants(id, why);
+    if (lost_.insert(id).second) spreading_.emplace_back(id, part.why);
+    find_claimants(id);
   }
 
   /// Where several records name one layer nobody can say whose it is: none of them is passed off as good.
-  void take_claimants(const LayerId& id, const std::string& why) {
+  void find_claimants(const LayerId& id) {
+    if (!asked_.insert(id).second) return;  // each of them would ask for all of them
     auto [begin, end] = claims_.equal_range(id);
-    for (auto at = begin; at != end; ++at) take(at->second.part, at->second.name, why);
+    for (auto at = begin; at != end; ++at) claimants_.push_back(at->second);
   }
 
   void spread() {
@@ -118,7 +136,8 @@ class LeaveTaking {
   }
 
   void lose_with_owner(const LayerId& id, const std::string& why) {
-    take_claimants(id, why);
+    find_claimants(id);
+    take_claimants(why);
     for (const auto& [part, name] : owners_.of(id)) take(part, name, why);
     if (lost_.insert(id).second) spreading_.emplace_back(id, why);
   }
@@ -174,11 +193,9 @@ class LeaveTaking {
   Inventory& inventory_;
   FactsOfLayers& facts_;
   const LayerOwners owners_;
-  struct Claim {
-    Part part;
-    std::string name;
-  };
   std::multimap<LayerId, Claim> claims_;  ///< which records name a layer
+  std::deque<Claim> claimants_;           ///< to be taken
+  std::set<LayerId> asked_;               ///< whose claimants were found
   std::multimap<LayerId, LayerId> above_;
   std::set<LayerId> lost_;
   std::deque<std::pair<LayerId, std::string>> spreading_;

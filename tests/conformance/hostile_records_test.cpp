@@ -259,6 +259,32 @@ TEST_CASE("metadata that leads round in a circle, out of the root or nowhere end
   CHECK(host.damage() == "");
 }
 
+TEST_CASE("containers that share a layer each with the next one are left behind with little of a stack") {
+  SampleHost host(filesystem("ext4"));
+  constexpr int kContainers = 6000;
+  const std::string known = fs::directory_iterator(host.path("containers"))->path().filename();
+  const std::string config = read_text(container_config(host)),
+                    parent = host.inventory().mounts.at(known).parent.value();
+  auto layer = [](int i) { return sha256_hex("layer " + std::to_string(i)); };
+  for (int i = 0; i < kContainers; ++i) {
+    std::string id = sha256_hex("container " + std::to_string(i)), own = config;
+    for (std::size_t at = 0; (at = own.find(known, at)) != std::string::npos;) own.replace(at, id.size(), id);
+    std::string folder = host.path("containers/" + id),
+                mount = host.path("image/overlay2/layerdb/mounts/" + id);
+    fs::create_directory(folder);
+    write_text(folder + "/config.v2.json", own);
+    fs::create_directory(mount);
+    write_text(mount + "/mount-id", layer(i));
+    write_text(mount + "/init-id", layer(i + 1));
+    write_text(mount + "/parent", "sha256:" + parent);
+  }
+  Means little = kQuick;
+  little.seconds = 120;
+  Confined done =
+      drover_confined(on_host(host, {"migrate", "--to", "vfs", "--keep-going", "--dry-run"}), little);
+  CHECK_MESSAGE(done.text.starts_with("0\n"), done.text.substr(0, 2000));
+}
+
 TEST_CASE("links and lower lists of overlay2 that lead elsewhere are refused or passed over") {
   SampleHost host(filesystem("ext4"));
   Dir home = Dir::open(host.path("overlay2"));
