@@ -17,7 +17,9 @@ namespace drover {
 namespace {
 
 constexpr const char* kName = "journal";
-constexpr std::size_t kLargest = 1 << 30;
+// A line takes 140 bytes at most, and a run of a migration writes one or two for each layer: room for half a
+// million.
+constexpr std::size_t kLargest = 64 << 20;
 
 constexpr std::pair<MigrationState, std::string_view> kStates[] = {
     {MigrationState::reading, "reading"},

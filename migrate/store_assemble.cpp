@@ -16,13 +16,13 @@ struct Fault {
   bool stops_engine = false;  ///< a cycle: dockerd 20.10 follows it until its memory ends
   bool visible = false;       ///< the engine shows one of those, or the user gave it a name
   enum class Rank { tagged, untagged, container };
-  std::set<std::pair<Rank, std::string>> concerns;  ///< the first of them
-  std::size_t concerned = 0;                        ///< all of them
+  std::multiset<std::pair<Rank, std::string>> concerns;  ///< the first of them
+  std::size_t concerned = 0;                             ///< all of them
   std::map<Part, std::string> parts;
 
   bool is_fatal() const { return visible || stops_engine; }
   void concern(Rank rank, const std::string& name) {
-    if (!concerns.emplace(rank, name).second) return;
+    concerns.emplace(rank, name);
     ++concerned;
     if (concerns.size() > kMostConcerned) concerns.erase(std::prev(concerns.end()));
   }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <thread>
 
 #include "drivers/sys/error.hpp"
@@ -128,6 +129,15 @@ TEST_CASE("a complete line that makes no sense is an error that names it") {
     folder.tree.write("/journal", state_line("staging") + line + "\n" + layer_line(kOne));
     CHECK_THROWS_WITH_AS(folder.read(), "the migration's journal is damaged in line 2", Error);
   }
+}
+
+TEST_CASE("a journal that is larger than any migration's is refused without being read") {
+  Folder folder;
+  folder.tree.write("/journal", state_line("staging"));
+  REQUIRE(::truncate(folder.tree.path("/journal").c_str(), (64 << 20) + 1) == 0);
+  for (const auto& read :
+       {std::function([&] { folder.read(); }), std::function([&] { Journal::open(folder.dir); })})
+    CHECK_THROWS_WITH_AS(read(), doctest::Contains("/journal` is larger than 67108864 bytes"), Error);
 }
 
 TEST_CASE("a journal that is no file, or is not ours to follow, is refused") {

@@ -55,6 +55,30 @@ TEST_CASE("a problem names some of those that it concerns, and how many more the
   CHECK(inventory.containers.size() == 1);
 }
 
+TEST_CASE("each that needs damage is counted once, also where two have one name") {
+  for (const char* name : {"/aaa", "/zzz"}) {  // among those that are named, or not
+    CAPTURE(name);
+    StoreFixture fixture;
+    std::size_t boxes = 30;
+    for (std::size_t i = 0; i < boxes; ++i) {
+      std::string box = "box" + std::to_string(i),
+                  id = fixture.root.add_container(box, fixture.other_image, {}, "");
+      // An engine gives no name twice; a damaged record may say anything.
+      if (i < 2)
+        fixture.replace(fixture.container(id, "config.v2.json"), "\"/" + box + "\"",
+                        "\"" + std::string(name) + "\"");
+    }
+    fixture.tree.write(fixture.layer(fixture.other, "size"), "many");
+    Inventory inventory = fixture.read();
+    auto damaged = std::find_if(inventory.problems.begin(), inventory.problems.end(),
+                                [](const StoreProblem& problem) { return is_concerned(problem, "other:1"); });
+    REQUIRE(damaged != inventory.problems.end());
+    REQUIRE(damaged->concerns.size() == kMostConcerned + 1);
+    // With the image, and the container that is there without these.
+    CHECK(damaged->concerns.back() == "and " + std::to_string(boxes + 2 - kMostConcerned) + " more");
+  }
+}
+
 TEST_CASE("of those that stand on a layer, as many are named") {
   ManyFixture fixture;
   Inventory inventory = fixture.read();
