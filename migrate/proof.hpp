@@ -11,9 +11,12 @@ namespace drover {
 /// What a proof says of one layer.
 struct LayerProof {
   enum class Verdict {
-    proven,        ///< its tar, rebuilt, has the diff ID
-    not_provable,  ///< the record does not hold enough to rebuild it (no tar-split, sparse members)
-    damaged,       ///< the files are not what the record says
+    proven,  ///< its tar, rebuilt, has the diff ID
+    /// Nothing is known to be wrong, but its record cannot make its tar, as an engine has written it: there
+    /// is none, the tar has sparse members, or an engine before 1.13 did not see where it ends. What files it
+    /// names have their checksums.
+    not_provable,
+    damaged,  ///< the files are not what the record says, or the record does not lead to the diff ID
   };
   Verdict verdict = Verdict::proven;
   std::string detail;  ///< what is wrong or missing, naming the path

@@ -157,7 +157,7 @@ LayerCheck LayerStager::prove_image_layer(const PlannedLayer& layer, bool allow_
   if (proof.verdict == Verdict::proven) return LayerCheck::proven;
   if (proof.verdict == Verdict::not_provable) return LayerCheck::compared;
   LayerProof before = prove_layer(data_root_, plan_.from, record, source_);
-  if (before.verdict == Verdict::proven)
+  if (before.verdict != Verdict::damaged)
     throw Error(ExitCode::proof_failed, describe(layer) + " does not have its diff ID: " + proof.detail,
                 "the source is untouched; `drover rollback` removes the copy");
   if (!allow_damaged) refuse_damaged(layer, before);

@@ -173,7 +173,7 @@ TarMember::Type type_of(char flag, std::string_view name) {
     case '6':
       return TarMember::Type::fifo;
     case 'S':
-      throw Error("`" + printable(name) + "` is a sparse member, which no layer has");
+      throw Error("`" + printable(name) + "` is a sparse member, which no tar-split leads back to");
     default:
       break;
   }
@@ -269,7 +269,7 @@ void TarReader::apply_pax(const PaxRecords& records, TarMember& member) const {
     else if (key.starts_with(kOwn))
       member.drover.insert_or_assign(std::string(key.substr(kOwn.size())), value);
     else if (key.starts_with("GNU.sparse."))
-      throw Error("`" + printable(member.name) + "` is a sparse member, which no layer has");
+      throw Error("`" + printable(member.name) + "` is a sparse member, which no tar-split leads back to");
     else if (value.empty())
       continue;  // what the header says stays
     else if (key == "path")

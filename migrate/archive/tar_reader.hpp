@@ -20,8 +20,8 @@ class TarObserver {
 };
 
 /// Reads a tar member by member in bounded memory, as an engine does (Go's archive/tar). Nothing in it is
-/// trusted: throws Error that says what is wrong with it. Sparse members are refused, since no layer of an
-/// engine has any.
+/// trusted: throws Error that says what is wrong with it. Sparse members are refused: no tar-split
+/// leads back to the tar of a layer that has one (tar_split_sparse.hpp).
 class TarReader {
  public:
   /// Both must outlive this.

@@ -132,7 +132,7 @@ TEST_CASE("an archive whose parts do not belong together") {
   broken("a tar-split that is none", "damaged tar-split data",
          [&](Members& members) { content(members, "/tar-split") = "x"; });
   // By which nothing of the layer would be read: it leads back to no tar at all.
-  broken("a tar-split that names no file", "does not have its diff ID", [&](Members& members) {
+  broken("a tar-split that names no file", "makes another tar", [&](Members& members) {
     content(members, "/tar-split") = gzip("{\"type\":2,\"payload\":\"\",\"position\":0}\n");
   });
   broken("members in another order", "is not what should come there",

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "drivers/clone_tree.hpp"
+#include "tests/support/tar_split_writer.hpp"
 
 namespace drover::test {
 
@@ -53,6 +54,18 @@ struct Damages {
   static void cut_tar_split(DamageHost& at) {
     cut_in_half(at.layer_record("sample-app:slim", "tar-split.json.gz"));
   }
+  /// Whole as a stream and as JSON, and not this layer's.
+  static void replace_tar_split(DamageHost& at, const std::string& image,
+                                const std::function<std::string(const std::string& lines)>& change) {
+    std::string file = at.layer_record(image, "tar-split.json.gz");
+    Dir folder = Dir::open(fs::path(file).parent_path());
+    std::string packed = gzip(change(gunzip(folder.read("tar-split.json.gz"))));
+    folder.write_atomic("tar-split.json.gz", packed, 0644, 0, 0);
+  }
+  static void change_tar_split(DamageHost& at) { replace_tar_split(at, "sample-app:slim", with_other_mode); }
+  static void empty_tar_split(DamageHost& at) {
+    replace_tar_split(at, "sample-app:1", [](const std::string&) { return std::string(); });
+  }
   static void lose_layer_record(DamageHost& at) { fs::remove_all(at.layer_record("sample-app:1", "")); }
   static void break_layer_record(DamageHost& at) {
     fs::resize_file(at.layer_record("sample-app:slim", "cache-id"), 0);
@@ -81,6 +94,8 @@ const std::vector<DamageHost::Kind>& DamageHost::kinds() {
       {"a layer's files are gone", Damages::lose_layer, slim},
       {"a tar-split is gone", Damages::lose_tar_split, all_of_app},
       {"a tar-split is cut off", Damages::cut_tar_split, slim},
+      {"a tar-split is whole but wrong", Damages::change_tar_split, slim, true},
+      {"a tar-split is whole but empty", Damages::empty_tar_split, all_of_app, true},
       {"a layer's record is gone", Damages::lose_layer_record, all_of_app},
       {"a layer's record is broken", Damages::break_layer_record, slim},
       {"a container's configuration is cut off", Damages::cut_container_config, worker},

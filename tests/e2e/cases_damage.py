@@ -1,6 +1,9 @@
 """Damage in the source: `migrate --keep-going` leaves it behind with what needs it, and the engine shows
 exactly the rest; the way back leads to all that was there."""
+import base64
 import errno
+import gzip
+import json
 import os
 import re
 import shutil
@@ -217,6 +220,24 @@ def lose_tar_split(bench):
     return images, containers
 
 
+def change_tar_split(bench):
+    """Whole as a stream and as JSON; the mode of its first member is another, and the header's checksum with it."""
+    images, containers, _ = of_layer(bench, "fewer:1", 3)
+    path = os.path.join(layer_records(bench, "fewer:1", 3), "tar-split.json.gz")
+    with gzip.open(path) as file:
+        first, *rest = file.read().splitlines(keepends=True)
+    entry = json.loads(first)
+    payload = bytearray(base64.b64decode(entry["payload"]))
+    header = memoryview(payload)[-512:]  # what stands right before the member
+    header[106] ^= 1
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    entry["payload"] = base64.b64encode(payload).decode()
+    with gzip.open(path, "wb") as file:
+        file.writelines([json.dumps(entry).encode() + b"\n", *rest])
+    return images, containers
+
+
 def cut_container_config(bench):
     container = bench.before["engine"]["container inspect"]["/edits"]["Id"]
     path = os.path.join(bench.place.root, "containers", container, "config.v2.json")
@@ -257,6 +278,7 @@ def cases():
         "flipped-byte": flip_byte,
         "missing-layer": lose_layer,
         "missing-tar-split": lose_tar_split,
+        "wrong-tar-split": change_tar_split,
         "container-config": cut_container_config,
         "image-config": cut_image_config,
     }

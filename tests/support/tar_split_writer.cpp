@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -62,6 +63,19 @@ bool is_utf8(const std::string& text) {
   }
 }
 
+std::string from_base64(const std::string& text) {
+  std::string bytes(BASE64_DECODE_LENGTH(text.size()), '\0');
+  std::size_t size = bytes.size();
+  base64_decode_ctx context;
+  base64_decode_init(&context);
+  if (!base64_decode_update(&context, &size, reinterpret_cast<uint8_t*>(bytes.data()), text.size(),
+                            text.data()) ||
+      !base64_decode_final(&context))
+    throw std::runtime_error("base64");
+  bytes.resize(size);
+  return bytes;
+}
+
 class Lines {
  public:
   void segment(std::string_view bytes) { put({{"type", 2}, {"payload", base64(bytes)}}); }
@@ -106,6 +120,24 @@ std::string gzip(std::string_view bytes) {
   return packed;
 }
 
+std::string gunzip(const std::string& packed) {
+  z_stream z{};
+  if (inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) throw std::runtime_error("inflateInit2");
+  std::string input(packed), bytes, part(64 << 10, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(input.data());
+  z.avail_in = static_cast<uInt>(input.size());
+  int result = Z_OK;
+  while (result == Z_OK) {
+    z.next_out = reinterpret_cast<Bytef*>(part.data());
+    z.avail_out = static_cast<uInt>(part.size());
+    result = inflate(&z, Z_NO_FLUSH);
+    bytes.append(part, 0, part.size() - z.avail_out);
+  }
+  inflateEnd(&z);
+  if (result != Z_STREAM_END) throw std::runtime_error("inflate");
+  return bytes;
+}
+
 std::string base64(std::string_view bytes) {
   std::string text(BASE64_ENCODE_RAW_LENGTH(bytes.size()), '\0');
   base64_encode_raw(text.data(), bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
@@ -133,6 +165,29 @@ std::string split_tar(std::string_view tar) {
   }
   lines.segment(tar.substr(segment_from));
   return lines.text;
+}
+
+void put_checksum(std::string& header, std::size_t at) {
+  constexpr std::size_t kAt = 148, kSize = 8;
+  header.replace(at + kAt, kSize, kSize, ' ');
+  unsigned sum = 0;
+  for (std::size_t i = at; i < at + kBlock; ++i) sum += static_cast<unsigned char>(header[i]);
+  char octal[kSize];
+  std::snprintf(octal, sizeof octal, "%06o", sum);
+  header.replace(at + kAt, 7, octal, 7);
+}
+
+std::string with_other_mode(const std::string& lines) {
+  constexpr std::size_t kLastDigit = 106;
+  std::size_t end = lines.find('\n');
+  auto line = nlohmann::ordered_json::parse(lines.substr(0, end));
+  std::string bytes = from_base64(line.at("payload"));
+  // What stands right before a member's content is its header.
+  std::size_t header = bytes.size() - kBlock;
+  bytes[header + kLastDigit] ^= 1;
+  put_checksum(bytes, header);
+  line["payload"] = base64(bytes);
+  return line.dump() + lines.substr(end);
 }
 
 Fd memory_file(std::string_view bytes) {

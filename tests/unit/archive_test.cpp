@@ -120,7 +120,7 @@ TEST_CASE("a tar that is not right is refused for what is wrong") {
   CHECK(refused(with(124, "\xff")) == "its tar is damaged: its size is negative");
   CHECK(refused(with(124, "\x80\x01\x01\x01\x01")) == "its tar is damaged: its size is too large");
   CHECK(refused(with(156, "Z")) == "its tar is damaged: `name` is of the unknown type Z");
-  CHECK(refused(with(156, "S")) == "`name` is a sparse member, which no layer has");
+  CHECK(refused(with(156, "S")) == "`name` is a sparse member, which no tar-split leads back to");
   CHECK(refused(with(156, "x") + tar_end()) == "its tar is damaged: it ends behind a header");
   auto pax = [&](const std::string& records) {
     std::string first = with(156, "x");
@@ -137,7 +137,8 @@ TEST_CASE("a tar that is not right is refused for what is wrong") {
   CHECK(refused(pax("5 abc\n")) == "its tar is damaged: a pax record has a wrong length");
   CHECK(refused(pax("12 size=-12\n")) == "its tar is damaged: its size is `-12`");
   CHECK(refused(pax(std::string("13 path=a\0bc\n", 13))) == "its tar is damaged: a name holds a zero byte");
-  CHECK(refused(pax("22 GNU.sparse.major=1\n")) == "`name` is a sparse member, which no layer has");
+  CHECK(refused(pax("22 GNU.sparse.major=1\n")) ==
+        "`name` is a sparse member, which no tar-split leads back to");
   std::string huge = with(156, "x");
   huge = signed_again(huge.replace(124, 11, "77777777777"));
   CHECK(refused(huge + std::string(1000, 'x')) == "its tar is damaged: a header has 8589934591 bytes");

@@ -2,8 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <fstream>
+
 #include "drivers/sys/error.hpp"
 #include "tests/support/store_fixture.hpp"
+#include "tests/support/tar_split_writer.hpp"
 
 using namespace drover;
 using namespace drover::test;
@@ -38,6 +41,11 @@ struct VerifyFixture : StoreFixture {
            std::to_string(report.proven) + " " + std::to_string(report.walked);
   }
 };
+
+std::string unit_data(const std::string& name) {
+  std::ifstream in(std::string(TESTS_DIR) + "/unit/data/" + name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 }  // namespace
 
@@ -110,6 +118,74 @@ TEST_CASE("a layer without a recipe is not provable, and not damaged") {
   CHECK(report.proven == 3);
   REQUIRE(report.not_provable.size() == 1);
   CHECK(report.not_provable[0].layer == fixture.other);
+}
+
+TEST_CASE("a recipe that is whole but makes another tar is damage, and is named with all that need it") {
+  VerifyFixture fixture;
+  const std::string file = fixture.layer(fixture.base, "tar-split.json.gz");
+  const std::string tar = fixture.root.tar_of(fixture.base), lines = split_tar(tar);
+  REQUIRE(fixture.tree.read(file) == gzip(lines));
+  for (const std::string& wrong :
+       {with_other_mode(lines), std::string(), lines.substr(0, lines.find('\n') + 1),
+        split_tar(tar + std::string(1024, '\0')), split_tar(tar + std::string(511, '\0') + "x"),
+        split_tar(tar.substr(0, tar.size() - 1))}) {
+    CAPTURE(wrong);
+    fixture.tree.write(file, gzip(wrong));
+    VerifyReport report = fixture.verify();
+    CHECK_FALSE(report.sound());
+    CHECK(report.not_provable.empty());
+    REQUIRE(report.damaged.size() == 1);
+    CHECK(report.damaged[0].layer == fixture.base);
+    CHECK(report.damaged[0].detail == "its tar-split.json.gz makes another tar than the layer's");
+    CHECK(report.damaged[0].concerns.size() == 4);
+  }
+}
+
+TEST_CASE(
+    "a recipe with a block of zeros too many, as old engines wrote it, is not provable, and not damaged") {
+  VerifyFixture fixture;
+  fixture.tree.write(fixture.layer(fixture.other, "tar-split.json.gz"),
+                     gzip(split_tar(fixture.root.tar_of(fixture.other) + std::string(512, '\0'))));
+  VerifyReport report = fixture.verify();
+  CHECK(report.sound());
+  REQUIRE(report.not_provable.size() == 1);
+  CHECK(report.not_provable[0].detail == "its tar-split.json.gz has a block of zeros too many at its end");
+  // As far as all before it is what the diff ID says.
+  fixture.tree.write(
+      fixture.layer(fixture.other, "tar-split.json.gz"),
+      gzip(with_other_mode(split_tar(fixture.root.tar_of(fixture.other) + std::string(512, '\0')))));
+  CHECK_FALSE(fixture.verify().sound());
+}
+
+TEST_CASE("a layer with sparse members is not provable; what else is wrong with it is damage") {
+  VerifyFixture fixture;
+  // As GNU tar 1.34 and dockerd 20.10 have made them of the two files below.
+  for (auto [version, diff_id] :
+       {std::pair{"0.0", "a300a56499b4222815f35d47a4b624e6289ddede70d84443731a60c851821ac6"},
+        {"0.1", "7456ae6ec68ae8bf0d7a5432cc62611f2fa1a1b970697a56bd825644336e945f"},
+        {"1.0", "9803dbcc4f7ae1046b1c715f04ed6d6a9ec9da794ab783b0247dc9a534ab7f60"}}) {
+    CAPTURE(version);
+    const LayerId cache_id(64, version[2]);
+    fixture.tree.write(fixture.layer(diff_id, "diff"), std::string("sha256:") + diff_id);
+    fixture.tree.write(fixture.layer(diff_id, "cache-id"), cache_id);
+    fixture.tree.write(fixture.layer(diff_id, "size"), "1048582");
+    fixture.tree.write(fixture.layer(diff_id, "tar-split.json.gz"),
+                       unit_data("sparse_pax_" + std::string(version) + ".json.gz"));
+    std::string content(1 << 20, '\0');
+    content.replace(content.size() / 2, 6, "middle");
+    fixture.tree.write(fixture.diff(cache_id) + "/plain", "plain\n");
+    fixture.tree.write(fixture.diff(cache_id) + "/sparse", content);
+    fixture.tree.write("/overlay2/" + cache_id + "/link", "LINK" + std::string(version));
+    VerifyReport report = fixture.verify({diff_id});
+    CHECK(report.sound());
+    REQUIRE(report.not_provable.size() == 1);
+    CHECK(report.not_provable[0].detail ==
+          "`sparse` is a sparse member of its tar, to which no tar-split leads back");
+    fixture.tree.write(fixture.diff(cache_id) + "/plain", "plaiN\n");
+    report = fixture.verify({diff_id});
+    REQUIRE(report.damaged.size() == 1);
+    CHECK(report.damaged[0].detail == "`plain`: its content is not what was recorded");
+  }
 }
 
 TEST_CASE("a writable layer whose lower is damaged is found") {
