@@ -160,22 +160,23 @@ TEST_CASE(
 TEST_CASE("a layer with sparse members is not provable; what else is wrong with it is damage") {
   VerifyFixture fixture;
   // As GNU tar 1.34 and dockerd 20.10 have made them of the two files below.
-  for (auto [version, diff_id] :
+  for (const auto& [named, diff_id] :
        {std::pair{"0.0", "a300a56499b4222815f35d47a4b624e6289ddede70d84443731a60c851821ac6"},
         {"0.1", "7456ae6ec68ae8bf0d7a5432cc62611f2fa1a1b970697a56bd825644336e945f"},
         {"1.0", "9803dbcc4f7ae1046b1c715f04ed6d6a9ec9da794ab783b0247dc9a534ab7f60"}}) {
+    const std::string version = named;
     CAPTURE(version);
     const LayerId cache_id(64, version[2]);
     fixture.tree.write(fixture.layer(diff_id, "diff"), std::string("sha256:") + diff_id);
     fixture.tree.write(fixture.layer(diff_id, "cache-id"), cache_id);
     fixture.tree.write(fixture.layer(diff_id, "size"), "1048582");
     fixture.tree.write(fixture.layer(diff_id, "tar-split.json.gz"),
-                       unit_data("sparse_pax_" + std::string(version) + ".json.gz"));
+                       unit_data("sparse_pax_" + version + ".json.gz"));
     std::string content(1 << 20, '\0');
     content.replace(content.size() / 2, 6, "middle");
     fixture.tree.write(fixture.diff(cache_id) + "/plain", "plain\n");
     fixture.tree.write(fixture.diff(cache_id) + "/sparse", content);
-    fixture.tree.write("/overlay2/" + cache_id + "/link", "LINK" + std::string(version));
+    fixture.tree.write("/overlay2/" + cache_id + "/link", "LINK" + version);
     VerifyReport report = fixture.verify({diff_id});
     CHECK(report.sound());
     REQUIRE(report.not_provable.size() == 1);
