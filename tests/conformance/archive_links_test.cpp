@@ -121,7 +121,7 @@ TEST_CASE("a link to a lower layer's file is looked up where the layer's own ent
   struct Case {
     std::string what, members, target, content;  ///< no content: it is refused
   };
-  for (const auto& [what, members, target, content] : std::vector<Case>{
+  for (const Case& one : std::vector<Case>{
            {"as it is", "", "d/f", "hidden"},
            {"as it is, further down", directory_member("d"), "d/deep/f", "hidden"},
            {"a symlink to a directory of both", other + symlink_member("d", "other"), "d/f", "other"},
@@ -142,10 +142,10 @@ TEST_CASE("a link to a lower layer's file is looked up where the layer's own ent
            {"an opaque directory further up", opaque, "d/deep/f", ""},
            {"one further up that has the folder", opaque + directory_member("d/deep"), "d/deep/f", ""},
            {"an opaque root", file_member(".wh..wh..opq", ""), "d/f", ""}}) {
-    CAPTURE(what);
+    CAPTURE(one.what);
     TestFolder above(filesystem("ext4"));
     Dir made = Dir::open(above.path());
-    std::string tar = members + link_member("x", target) + tar_end(), said = "done";
+    std::string tar = one.members + link_member("x", one.target) + tar_end(), said = "done";
     TextSource source(tar);
     TarReader reader(source);
     LayerUnpacker unpacker(made, &parent);
@@ -155,15 +155,15 @@ TEST_CASE("a link to a lower layer's file is looked up where the layer's own ent
     } catch (const Error& e) {
       said = e.what();
     }
-    if (content.empty()) {
+    if (one.content.empty()) {
       CHECK_MESSAGE((has(said, "which is not there") || has(said, "leads to no directory")), said);
       CHECK_FALSE(made.exists("x"));
       CHECK((!made.exists("other") || made.sub("other").list().empty()));
       continue;
     }
     CHECK(said == "done");
-    CHECK(made.read("x") == content);
-    std::string real = content == "hidden" ? target : content + "/f";
+    CHECK(made.read("x") == one.content);
+    std::string real = one.content == "hidden" ? one.target : one.content + "/f";
     CHECK(made.walk(real.substr(0, real.rfind('/'))).stat("f").st_ino == made.stat("x").st_ino);
   }
 }
