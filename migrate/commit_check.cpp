@@ -49,6 +49,7 @@ class StoreCheck {
     }
   }
 
+  /// What the store that goes does not have was left behind, since it was damaged, or removed since.
   void run_for_rollback() const {
     if (!has_folders(now_.home)) return;
     store::LayerDb before = store::read_layerdb(old_.records), there = store::read_layerdb(now_.records);
@@ -60,7 +61,7 @@ class StoreCheck {
       require_names(layer.cache_id, what, names_before(layer.cache_id).value_or(Names{}));
     }
     for (const auto& [name, mount] : there.mounts)
-      if (now_.home.contains(mount.mount_id))
+      if (before.mounts.contains(name) && now_.home.contains(mount.mount_id))
         require_shows(mount.mount_id, "the writable layer of " + short_id(name), shows_image(there, mount),
                       nullptr);
   }
